@@ -1,0 +1,74 @@
+"""What a study file may say, checked by pydantic before anything runs."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+
+Family = Literal["vit", "beit", "data2vec"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ColorStimuli(_Settings):
+    """How many images of each hue to draw for each split, and from which seed."""
+
+    kind: Literal["colors"]
+    seed: int = Field(0, ge=0)
+    train_per_hue: int = Field(ge=1)
+    validation_per_hue: int = Field(ge=1)
+    test_per_hue: int = Field(ge=1)
+
+
+class Architecture(_Settings):
+    """Size of a transformer: `layers` blocks of `width` features and `heads` heads."""
+
+    layers: int = Field(ge=1)
+    width: int = Field(ge=1)
+    heads: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> "Architecture":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
+
+class Training(_Settings):
+    """AdamW with a linear warm-up over a share of the steps and a cosine decay to zero."""
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(0.05, ge=0, allow_inf_nan=False)
+    warmup: float = Field(0.1, ge=0, lt=1)
+
+
+class Zoo(_Settings):
+    """Which models to train: every family at every size with every seed."""
+
+    families: tuple[Family, ...] = Field(min_length=1)
+    sizes: dict[str, Architecture] = Field(min_length=1)
+    seeds: tuple[NonNegativeInt, ...] = Field(min_length=1)
+    patch_size: Literal[2, 4, 8, 16]
+    pretraining: Training
+    finetuning: Training
+
+
+class Transform(_Settings):
+    """The alignment transform, and over how many folds of objects it is cross-validated."""
+
+    kind: Literal["naive"] = "naive"
+    strength: float = Field(gt=0, allow_inf_nan=False)
+    n_folds: int = Field(ge=2)
+    n_repeats: int = Field(1, ge=1)
+
+
+class Measures(_Settings):
+    """How representations are pooled and measured."""
+
+    pooling: Literal["mean", "cls"] = "mean"
+    n_neighbors: int = Field(10, ge=1)
+    similarity: Literal["cosine", "dot"] = "cosine"
+    transform: Transform

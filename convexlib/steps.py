@@ -1,0 +1,155 @@
+"""The expensive steps of a study, each a stored result: stimuli, checkpoints, representations,
+measures. A step knows what it depends on without running, so a plan costs nothing; `get()`
+runs it, and whatever it needs, unless it is stored.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from convexlib import store
+from convexlib.store import Result
+from convexlib.study import Model, Study
+
+SPLITS = ("train", "validation", "test", "reference")
+
+
+def stimuli(study: Study) -> Result:
+    """Images, labels and human triplets of a study."""
+
+    def write(folder: Path) -> None:
+        from convexlib.stimuli import colors
+
+        arrays = {"triplets": colors.human_triplets()}
+        for split, (arrays[split], labels) in colors.splits(study.file.stimuli).items():
+            labels.to_parquet(folder / f"{split}.parquet")
+        save_file(arrays, folder / "arrays.safetensors")
+
+    dependencies = {
+        "settings": study.file.stimuli.model_dump(),
+        "code": _code("stimuli/colors.py"),
+        "libraries": store.of_libraries("numpy", "pandas", "colour-science", "safetensors"),
+    }
+    return Result(f"{study.name}/stimuli", dependencies, write)
+
+
+def images(study: Study, split: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """Images and labels of one split: train, validation, test or reference."""
+    labels = pd.read_parquet(stimuli(study).get() / f"{split}.parquet")
+    return _array(study, split), labels
+
+
+def checkpoint(study: Study, model: Model) -> Result:
+    """Checkpoint of a model that the study trains."""
+    zoo = study.file.zoo
+    pretrained = model.variant == "pretrained"
+
+    def write(folder: Path) -> None:
+        from convexlib import zoo as training
+
+        splits = {split: images(study, split) for split in SPLITS[:3]}
+        if pretrained:
+            training.pretrain(model.family, model.size, zoo, splits, seed=model.seed, folder=folder)
+        else:
+            start = checkpoint(study, _pretrained(model)).get()
+            training.finetune(start, zoo, splits, seed=model.seed, folder=folder)
+
+    dependencies = {
+        "family": model.family,
+        "seed": model.seed,
+        "code": _code("zoo.py", "checkpoints.py"),
+        "libraries": store.of_libraries(
+            "numpy", "pandas", "scikit-learn", "torch", "transformers", "safetensors"
+        ),
+    }
+    if pretrained:
+        dependencies |= {
+            "architecture": zoo.sizes[model.size].model_dump(),
+            "patch_size": zoo.patch_size,
+            "training": zoo.pretraining.model_dump(),
+            "stimuli": stimuli(study).fingerprint,
+        }
+    else:
+        dependencies |= {
+            "pretrained": checkpoint(study, _pretrained(model)).fingerprint,
+            "training": zoo.finetuning.model_dump(),
+        }
+    return Result(f"{study.name}/models/{model.id}", dependencies, write)
+
+
+def representations(study: Study, model: Model) -> Result:
+    """Pooled representations of the test and reference images at every layer of a model."""
+
+    def write(folder: Path) -> None:
+        from convexlib.representations import extract
+
+        source = model.source or checkpoint(study, model).get()
+        for split in SPLITS[2:]:
+            extract(
+                source, images(study, split)[0], folder / split, pooling=study.file.measures.pooling
+            )
+
+    dependencies = {
+        "model": _fingerprint(study, model),
+        "stimuli": stimuli(study).fingerprint,
+        "pooling": study.file.measures.pooling,
+        "code": _code("representations.py", "checkpoints.py"),
+        "libraries": store.of_libraries("numpy", "torch", "transformers", "safetensors"),
+    }
+    return Result(f"{study.name}/representations/{model.id}", dependencies, write)
+
+
+def measures(study: Study, model: Model) -> Result:
+    """Both measures at every layer of a model, before and after the alignment transform."""
+
+    def write(folder: Path) -> None:
+        from convexlib.measures import of_model
+        from convexlib.representations import load, n_layers
+        from convexlib.stimuli import colors
+
+        source = representations(study, model).get()
+        _, labels = images(study, "test")
+        table = of_model(
+            n_layers(source / "test"),
+            lambda layer: (load(source / "test", layer), load(source / "reference", layer)),
+            labels[colors.CATEGORY],
+            labels[colors.CONCEPT],
+            _array(study, "triplets"),
+            study.file.measures,
+        )
+        table.to_parquet(folder / "layers.parquet")
+
+    dependencies = {
+        "representations": representations(study, model).fingerprint,
+        "settings": study.file.measures.model_dump(),
+        "code": _code("measures.py", "convexity.py", "judgments.py", "transforms.py", "checks.py"),
+        "libraries": store.of_libraries("numpy", "scipy", "scikit-learn", "numba", "pandas"),
+    }
+    return Result(f"{study.name}/measures/{model.id}", dependencies, write)
+
+
+def _array(study: Study, name: str) -> np.ndarray:
+    with safe_open(stimuli(study).get() / "arrays.safetensors", framework="numpy") as file:
+        return file.get_tensor(name)
+
+
+def _fingerprint(study: Study, model: Model) -> str | dict[str, str]:
+    if model.source is None:
+        return checkpoint(study, model).fingerprint
+    return store.of_files(
+        path for path in model.source.iterdir() if path.suffix in (".json", ".safetensors")
+    )
+
+
+def _pretrained(model: Model) -> Model:
+    name = f"{model.family}-{model.size}-pretrained"
+    return Model(name, model.family, model.size, "pretrained", model.seed)
+
+
+@cache
+def _code(*names: str) -> str:
+    return store.of_code(*names)

@@ -1,0 +1,226 @@
+"""What a study is: stimuli, human judgments, models and settings, read from one YAML file."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from convexlib.settings import ColorStimuli, Measures, Zoo
+from convexlib.stimuli.colors import WAVELENGTHS
+from convexlib.store import ROOT
+
+VARIANTS = ("pretrained", "finetuned")
+
+ADDED = "added"
+"""The size of a model that the reader added: it belongs to none of the study's sizes."""
+
+_FAMILY_OF_MODEL_TYPE = {"data2vec-vision": "data2vec"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """One checkpoint of a study: trained here with a seed, or found at a source."""
+
+    name: str
+    family: str
+    size: str
+    variant: str
+    seed: int | None = None
+    source: Path | None = None
+
+    @property
+    def id(self) -> str:
+        """Name that no other model of the study has."""
+        return self.name if self.seed is None else f"{self.name}-seed{self.seed}"
+
+
+class StudyFile(BaseModel):
+    """The content of a study file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    stimuli: ColorStimuli
+    zoo: Zoo
+    measures: Measures
+
+    @model_validator(mode="after")
+    def _measures_fit_the_stimuli(self) -> "StudyFile":
+        n_images = len(WAVELENGTHS) * self.stimuli.test_per_hue
+        if self.measures.n_neighbors >= n_images:
+            raise ValueError(
+                f"measures.n_neighbors is {self.measures.n_neighbors}, but there are {n_images} "
+                "test images; choose fewer neighbours or more images"
+            )
+        most_folds = len(WAVELENGTHS) // 3
+        if self.measures.transform.n_folds > most_folds:
+            raise ValueError(
+                f"measures.transform.n_folds is {self.measures.transform.n_folds}; choose at most "
+                f"{most_folds}, so that every fold of the {len(WAVELENGTHS)} hues holds a triplet"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study file together with the models chosen from it and added to it.
+
+    `choice` is how it was asked for: ``load(**study.choice)`` gives the same study again.
+    """
+
+    name: str
+    file: StudyFile
+    models: tuple[Model, ...]
+    choice: Mapping[str, Any]
+
+    def model(self, model_id: str) -> Model:
+        """The model with that id."""
+        for model in self.models:
+            if model.id == model_id:
+                return model
+        raise ValueError(
+            f"study {self.name!r} has no model {model_id!r}; it has: "
+            + ", ".join(m.id for m in self.models)
+        )
+
+    def batches(self) -> dict[str, tuple[Model, ...]]:
+        """Models that share a process, by name: a family and size of the zoo, or one added."""
+        batches: dict[str, tuple[Model, ...]] = {}
+        for model in self.models:
+            name = f"{ADDED}-{model.name}" if model.source else f"{model.family}-{model.size}"
+            batches[name] = (*batches.get(name, ()), model)
+        return batches
+
+
+def names() -> list[str]:
+    """Names of the studies that the project comes with."""
+    return sorted(path.stem for path in (ROOT / "studies").glob("*.yaml"))
+
+
+def load(
+    study: str,
+    *,
+    models: Sequence[str] = (),
+    add_models: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> Study:
+    """Read and check a study file, and find its models.
+
+    Parameters
+    ----------
+    study : str
+        A name in ``studies/``, or the path of a YAML file.
+    models : sequence of str
+        Only these: names of the study's own models (all their seeds), folders of checkpoints,
+        or names on the Hugging Face hub. Empty: all models of the study.
+    add_models : sequence of str
+        Folders or hub names to measure besides.
+    settings : mapping
+        Replaces values under ``measures`` of the study file, for example
+        ``{"n_neighbors": 5}``.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    ValueError
+        In one line: an unknown study, key or value, or a model that cannot be loaded.
+
+    Examples
+    --------
+    >>> colors = load("colors", models=["vit-base-pretrained"])
+    >>> [model.id for model in colors.models][0]
+    'vit-base-pretrained-seed0'
+    """
+    path = _path(study)
+    file = _read(path, settings or {})
+    own = _zoo_models(file.zoo)
+    wanted = list(own) if not models else [m for m in own if m.name in models]
+    known = dict.fromkeys(m.name for m in own)
+    found = [_found(source, known) for source in dict.fromkeys([*models, *add_models])]
+    chosen = tuple(dict.fromkeys(wanted + [model for model in found if model]))
+    ids = [model.id for model in chosen]
+    for model in chosen:
+        if ids.count(model.id) > 1:
+            raise ValueError(f"two models are called {model.id!r}; rename the folder of one")
+    named = study if study in names() else str(path.resolve())
+    choice = {"study": named, "models": list(models), "add_models": list(add_models)}
+    return Study(path.stem, file, chosen, choice | {"settings": dict(settings or {})})
+
+
+def _path(study: str) -> Path:
+    if study in names():
+        return ROOT / "studies" / f"{study}.yaml"
+    path = Path(study).expanduser()
+    if path.suffix == ".yaml" and path.is_file():
+        return path
+    raise ValueError(
+        f"unknown study {study!r}; choose one of: {', '.join(names())}, "
+        "or give the path of a .yaml file"
+    )
+
+
+def _read(path: Path, settings: Mapping[str, Any]) -> StudyFile:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        problem = " ".join(str(error).split())
+        raise ValueError(f"study file {str(path)!r} is not valid YAML: {problem}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"study file {str(path)!r} holds no keys; see studies/colors.yaml")
+    if settings and isinstance(content.get("measures"), dict):
+        content["measures"] |= settings
+    try:
+        return StudyFile.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if not first["loc"]:  # about several keys, which the message names
+            raise ValueError(f"study file {str(path)!r}: {first['ctx']['error']}") from error
+        key = ".".join(str(part) for part in first["loc"])
+        value = "" if first["type"] == "missing" else f" (value {first['input']!r})"
+        remedy = {
+            "extra_forbidden": "no such key; remove it or correct its spelling",
+            "missing": "missing; add it",
+        }.get(first["type"], first["msg"])
+        raise ValueError(f"study file {str(path)!r}, key {key!r}{value}: {remedy}") from error
+
+
+def _zoo_models(zoo: Zoo) -> tuple[Model, ...]:
+    return tuple(
+        Model(f"{family}-{size}-{variant}", family, size, variant, seed)
+        for family in zoo.families
+        for size in zoo.sizes
+        for variant in VARIANTS
+        for seed in zoo.seeds
+    )
+
+
+def _found(source: str, known: Collection[str]) -> Model | None:
+    """A model from outside the study; None for one of its own."""
+    if source in known:
+        return None
+    from convexlib.checkpoints import locate
+
+    try:
+        folder = locate(source)
+    except ValueError as error:
+        if "/" in source:
+            raise
+        raise ValueError(f"{error}; the study's own models are: {', '.join(known)}") from error
+    config = json.loads((folder / "config.json").read_text())
+    model_type = config["model_type"]
+    here = Path(source).expanduser()
+    classifies = any("Classification" in name for name in config.get("architectures") or ())
+    return Model(
+        name=here.resolve().name if here.is_dir() else source.rsplit("/", maxsplit=1)[-1],
+        family=_FAMILY_OF_MODEL_TYPE.get(model_type, model_type),
+        size=ADDED,
+        variant="finetuned" if classifies else "pretrained",
+        source=folder,
+    )

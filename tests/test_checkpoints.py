@@ -1,0 +1,200 @@
+"""Checkpoints are found by folder or by name, load quietly, and run no code of theirs."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil, ViTModel
+
+from convexlib import checkpoints
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+LOCATE = """
+import json, sys
+from convexlib.checkpoints import locate
+
+answers = {}
+for name in sys.argv[1:]:
+    try:
+        answers[name] = str(locate(name))
+    except ValueError as error:
+        answers[name] = f"refused: {error}"
+print(json.dumps(answers))
+"""
+
+# Loads a classifier as it is, without its head, and with a head of another size.
+LOAD = """
+import sys
+from pathlib import Path
+from transformers import AutoModel, AutoModelForImageClassification
+from convexlib.checkpoints import load_config, load_model, load_processor, locate
+
+folder = locate(sys.argv[1])
+load_config(folder)
+load_processor(folder)
+load_model(AutoModel, folder)
+load_model(AutoModelForImageClassification, folder)
+names = dict(enumerate("abcde"))
+load_model(
+    AutoModelForImageClassification, folder, id2label=names, ignore_mismatched_sizes=True
+)
+"""
+
+
+def save(folder: Path, model_class: type = ViTModel) -> Path:
+    config = ViTConfig(
+        image_size=8,
+        patch_size=4,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+    )
+    model_class(config).save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 8, "width": 8}).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("models") / "vit")
+
+
+def run(code: str, *arguments: str, home: Path, stdin: str = "") -> tuple[str, str]:
+    """What a process without a network says, on stdout and stderr, with `home` for a cache."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=os.environ | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"},
+        input=stdin,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+def cached(home: Path, name: str, folder: Path) -> Path:
+    """Put a checkpoint where huggingface_hub keeps what it has downloaded."""
+    repository = home / "hub" / f"models--{name.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    return Path(shutil.copytree(folder, repository / "snapshots" / COMMIT))
+
+
+@pytest.fixture(scope="module")
+def home(vit: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds one model whole and one without its weights."""
+    home = tmp_path_factory.mktemp("home")
+    cached(home, "someone/vit", vit)
+    (cached(home, "someone/half", vit) / "model.safetensors").unlink()
+    return home
+
+
+@pytest.fixture(scope="module")
+def answers(home: Path) -> dict[str, str]:
+    names = ["someone/vit", "someone/half", "nobody/nothing", "no such/name!", "./absent/folder"]
+    said, complaints = run(LOCATE, *names, home=home)
+    assert complaints == ""
+    return json.loads(said)
+
+
+def test_a_folder_is_found(vit: Path) -> None:
+    assert checkpoints.locate(str(vit)) == vit
+    assert checkpoints.load_config(vit).model_type == "vit"
+    assert isinstance(checkpoints.load_processor(vit), ViTImageProcessorPil)
+
+
+def test_a_folder_is_found_from_where_one_is_and_from_home(
+    vit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(vit.parent)
+    monkeypatch.setenv("HOME", str(vit.parent))
+    assert checkpoints.locate("vit").resolve() == vit
+    assert checkpoints.locate("./vit").resolve() == vit
+    assert checkpoints.locate("~/vit") == vit
+
+
+def test_a_name_is_found_in_the_local_cache_without_a_network(
+    answers: dict[str, str], home: Path
+) -> None:
+    snapshot = home / "hub" / "models--someone--vit" / "snapshots" / COMMIT
+    assert answers["someone/vit"] == str(snapshot)
+
+
+def test_a_name_that_is_cached_by_half_is_refused(answers: dict[str, str]) -> None:
+    assert answers["someone/half"].startswith("refused: ")
+    assert "holds no weights" in answers["someone/half"]
+
+
+@pytest.mark.parametrize("name", ["nobody/nothing", "no such/name!", "./absent/folder"])
+def test_what_is_neither_folder_nor_name_is_refused_in_one_line(
+    answers: dict[str, str], name: str
+) -> None:
+    refusal = answers[name]
+    assert refusal.startswith(f"refused: model {name!r} is neither a folder nor a model on the")
+    assert refusal.endswith("check the spelling, the path or the network")
+    assert len(refusal.splitlines()) == 1
+
+
+def test_weights_in_several_files_are_found(vit: Path, tmp_path: Path) -> None:
+    ViTModel.from_pretrained(vit).save_pretrained(tmp_path, max_shard_size="2KB")
+    shutil.copy(vit / "preprocessor_config.json", tmp_path)
+    assert (tmp_path / "model.safetensors.index.json").is_file()
+    assert not (tmp_path / "model.safetensors").exists()
+    assert checkpoints.locate(str(tmp_path)) == tmp_path
+
+
+def test_loading_prints_nothing(tmp_path: Path) -> None:
+    folder = save(tmp_path / "classifier", ViTForImageClassification)
+    assert run(LOAD, str(folder), home=tmp_path / "home") == ("", "")
+
+
+def test_quiet_ends_with_the_block_even_when_it_fails() -> None:
+    logging = checkpoints.transformers_logging
+    before = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    during = []
+
+    def fail() -> None:
+        with checkpoints.quiet():
+            during.append(logging.is_progress_bar_enabled())
+            raise RuntimeError("no luck")
+
+    with pytest.raises(RuntimeError, match="no luck"):
+        fail()
+    assert during == [False]
+    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("config.json", {"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}}),
+        (
+            "preprocessor_config.json",
+            {"image_processor_type": "Own", "auto_map": {"AutoImageProcessor": "own.Own"}},
+        ),
+    ],
+    ids=["configuration", "image processor"],
+)
+def test_no_code_of_a_checkpoint_is_run_whatever_one_answers(
+    vit: Path, tmp_path: Path, file: str, changes: dict[str, object]
+) -> None:
+    folder = shutil.copytree(vit, tmp_path / "own")
+    content = json.loads((folder / file).read_text()) | changes
+    (folder / file).write_text(json.dumps(content))
+    (folder / "own.py").write_text(
+        f"open({str(tmp_path / 'was here')!r}, 'w').close()\n"
+        "from transformers import PreTrainedConfig\n"
+        "class Own(PreTrainedConfig):\n"
+        "    model_type = 'own'\n"
+        "    from_dict = from_pretrained = classmethod(lambda cls, *args, **more: cls())\n"
+    )
+    said, _ = run(LOCATE, str(folder), home=tmp_path / "home", stdin="y\ny\ny\n")
+    assert not (tmp_path / "was here").exists()
+    assert "Do you wish to run" not in said
+    assert json.loads(said)[str(folder)].startswith("refused: ")

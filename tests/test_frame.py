@@ -1,0 +1,196 @@
+"""The frame around the code holds together: pins, pages, notebooks, paths and layers."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+
+import jupytext
+import pytest
+import yaml
+from nbformat import NotebookNode
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from convexlib.store import ROOT
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
+LOCK = (ROOT / "requirements.lock").read_text().split()
+PINS = {canonicalize_name(name): pin for name, pin in (line.split("==") for line in LOCK)}
+WANTED = PYPROJECT["project"]["dependencies"] + PYPROJECT["dependency-groups"]["dev"]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.md"))
+MODULES = sorted((ROOT / "convexlib").rglob("*.py"))
+
+# Calls of convexlib.figures that draw nothing themselves.
+DRAWS_NOTHING = {"set_style", "panels"}
+
+
+def of_each(paths: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", paths, ids=[path.stem for path in paths])
+
+
+def cells(path: Path) -> list[NotebookNode]:
+    return [cell for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+
+
+def figure_cells(path: Path) -> list[NotebookNode]:
+    return [
+        cell
+        for cell in cells(path)
+        if set(re.findall(r"\bfigures\.(\w+)\(", cell.source)) - DRAWS_NOTHING
+    ]
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of ours that a module imports, at the top or within functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = ".".join(filter(None, ["convexlib" if node.level else "", node.module]))
+            alone = module == "convexlib"
+            found |= {f"convexlib.{alias.name}" for alias in node.names} if alone else {module}
+    return {name for name in found if name.split(".")[0] == "convexlib"}
+
+
+def project_files() -> list[Path]:
+    """What git tracks or would track."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout, so there is no list of the project's files")
+    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+def test_pip_and_conda_get_the_same_versions() -> None:
+    *_, pip = ENVIRONMENT["dependencies"]
+    assert pip == {"pip": LOCK}
+
+
+def test_conda_gets_a_python_that_the_package_allows() -> None:
+    (python,) = (d for d in ENVIRONMENT["dependencies"] if str(d).startswith("python="))
+    allowed = SpecifierSet(PYPROJECT["project"]["requires-python"])
+    assert python.removeprefix("python=") in allowed
+
+
+def test_every_pin_is_one_exact_version_of_one_package() -> None:
+    assert len(PINS) == len(LOCK)
+    assert all(str(Version(pin)) == pin and Version(pin).local is None for pin in PINS.values())
+
+
+@pytest.mark.parametrize("dependency", WANTED)
+def test_a_dependency_is_pinned_as_it_may_be(dependency: str) -> None:
+    requirement = Requirement(dependency)
+    assert PINS[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_what_is_installed_is_what_is_pinned() -> None:
+    # A build tag such as the "+cpu" of a PyTorch wheel is no part of a pin.
+    assert {name: Version(version(name)).public for name in PINS} == PINS
+
+
+def test_every_page_of_the_contents_exists() -> None:
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    pages = [contents["root"]]
+    pages += [chapter["file"] for part in contents["parts"] for chapter in part["chapters"]]
+    assert [page for page in pages if not (ROOT / f"{page}.md").is_file()] == []
+    assert len(pages) == len(set(pages))
+
+
+def test_every_notebook_and_every_page_is_in_the_contents() -> None:
+    contents = (ROOT / "_toc.yml").read_text()
+    pages = [*NOTEBOOKS, *(ROOT / "book").glob("*.md")]
+    names = [path.relative_to(ROOT).with_suffix("").as_posix() for path in pages]
+    assert [name for name in names if name not in contents] == []
+
+
+@of_each(NOTEBOOKS)
+def test_a_notebook_takes_the_four_parameters(path: Path) -> None:
+    (parameters,) = (c for c in cells(path) if "parameters" in c.metadata.get("tags", ()))
+    assigned = {
+        target.id
+        for statement in ast.parse(parameters.source).body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+    assert assigned == {"study", "models", "add_models", "settings"}
+
+
+@of_each(NOTEBOOKS)
+def test_a_notebook_says_its_language_to_papermill(path: Path) -> None:
+    kernel = jupytext.read(path).metadata["kernelspec"]
+    assert (kernel["language"], kernel["name"]) == ("python", "python3")
+
+
+@of_each(NOTEBOOKS)
+def test_a_notebook_is_stored_without_outputs(path: Path) -> None:
+    assert all(not cell.outputs and cell.execution_count is None for cell in cells(path))
+
+
+@of_each(NOTEBOOKS)
+def test_a_figure_has_a_name_a_caption_and_alt_text(path: Path) -> None:
+    drawn = figure_cells(path)
+    assert drawn
+    for cell in drawn:
+        shown = cell.metadata["mystnb"]
+        assert shown["figure"]["name"].startswith("fig-")
+        assert len(shown["figure"]["caption"].split()) >= 5
+        assert len(shown["image"]["alt"].split()) >= 5
+
+
+def test_no_two_figures_share_a_name() -> None:
+    figures = [cell.metadata["mystnb"]["figure"] for p in NOTEBOOKS for cell in figure_cells(p)]
+    counts = Counter(figure["name"] for figure in figures)
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("folder", ["work", "root"])
+def test_no_file_knows_the_machine_it_was_written_on(folder: str) -> None:
+    path = f"/{folder}/".encode()
+    assert [file for file in project_files() if path in file.read_bytes()] == []
+
+
+@pytest.mark.parametrize("ignored", ["results/x", "_build/x", ".venv/x", "notebooks/x.ipynb"])
+def test_what_a_run_leaves_is_not_committed(ignored: str) -> None:
+    project_files()
+    assert subprocess.run(["git", "check-ignore", "--quiet", ignored], cwd=ROOT).returncode == 0
+
+
+def test_make_help_lists_every_target_with_its_description() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (targets,) = re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)
+    described = dict(re.findall(r"^([a-z]+):.*?## (.*)$", makefile, flags=re.MULTILINE))
+    assert sorted(described) == sorted(targets.split())
+    command = ["make", "--silent", "--no-print-directory", "help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    shown = dict(re.findall(r"^(\w+):? +(.*?) *$", done.stdout, flags=re.MULTILINE))
+    assert shown == described
+
+
+@pytest.mark.parametrize("command", ["make book", "make test"])
+def test_the_readme_names_the_command(command: str) -> None:
+    assert command in (ROOT / "README.md").read_text()
+
+
+@of_each([path for path in MODULES if path.stem != "cli"])
+def test_nothing_imports_the_command_line(path: Path) -> None:
+    assert "convexlib.cli" not in imports(path)
+
+
+def test_figures_know_nothing_of_ours() -> None:
+    assert imports(ROOT / "convexlib" / "figures.py") == set()
+
+
+@pytest.mark.parametrize("module", ["convexity", "judgments", "transforms", "statistics"])
+def test_measures_of_arrays_know_arrays_only(module: str) -> None:
+    assert imports(ROOT / "convexlib" / f"{module}.py") <= {"convexlib.checks"}

@@ -1,0 +1,228 @@
+"""An interval holds the truth about as often as it says."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from convexlib.statistics import MINUS, Estimate, mean_interval, pearson
+
+quickly = settings(deadline=None, max_examples=50)
+
+numbers = st.floats(-1e3, 1e3)
+
+
+def correlated_clusters(
+    rng: np.random.Generator, n_clusters: int, *, shared: float, correlation: float = 0.5
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, y and cluster of five points a cluster, of whose variance a part is shared."""
+    covariance = [[1.0, correlation], [correlation, 1.0]]
+    common = rng.multivariate_normal([0.0, 0.0], covariance, size=(n_clusters, 1))
+    own = rng.multivariate_normal([0.0, 0.0], covariance, size=(n_clusters, 5))
+    points = np.sqrt(shared) * common + np.sqrt(1 - shared) * own
+    return *points.reshape(-1, 2).T, np.repeat(np.arange(n_clusters), 5)
+
+
+def width(estimate: Estimate) -> float:
+    return estimate.ci_high - estimate.ci_low
+
+
+@quickly
+@given(st.lists(numbers, min_size=2, max_size=20), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_the_interval_of_a_mean_is_students(values: list[float], confidence: float) -> None:
+    estimate = mean_interval(values, confidence=confidence)
+    half = stats.t.interval(confidence, len(values) - 1)[1] * stats.sem(values)
+    assert estimate.value == pytest.approx(np.mean(values))
+    assert estimate.ci_low == pytest.approx(np.mean(values) - half, abs=1e-9)
+    assert estimate.ci_high == pytest.approx(np.mean(values) + half, abs=1e-9)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_the_interval_of_a_mean_is_that_of_scipy(confidence: float) -> None:
+    values = [0.61, 0.58, 0.66]
+    expected = stats.t.interval(confidence, 2, loc=np.mean(values), scale=stats.sem(values))
+    assert mean_interval(values, confidence=confidence)[1:] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n_values", [2, 3, 10])
+def test_the_interval_of_a_mean_holds_the_truth_as_often_as_it_says(n_values: int) -> None:
+    samples = np.random.default_rng(0).normal(0.6, 0.1, size=(2000, n_values))
+    estimates = [mean_interval(values) for values in samples]
+    held = np.mean([estimate.ci_low <= 0.6 <= estimate.ci_high for estimate in estimates])
+    assert held == pytest.approx(0.95, abs=0.015)
+
+
+def test_a_single_value_has_no_interval() -> None:
+    estimate = mean_interval([0.7])
+    assert estimate.value == 0.7
+    assert np.isnan(estimate[1:]).all()
+
+
+def test_values_without_scatter_leave_no_doubt() -> None:
+    assert mean_interval([0.5, 0.5, 0.5]) == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "shape"), [([], r"\(0,\)"), ([[1.0, 2.0]], r"\(1, 2\)"), (1.0, r"\(\)")]
+)
+def test_values_that_are_no_list_of_numbers_are_named(values: object, shape: str) -> None:
+    with pytest.raises(ValueError, match=f"values has shape {shape}; give at least one number"):
+        mean_interval(values)
+
+
+@pytest.mark.parametrize("confidence", [95, -0.5])
+@pytest.mark.parametrize(
+    "interval",
+    [
+        lambda confidence: mean_interval([1.0, 2.0, 4.0], confidence=confidence),
+        lambda confidence: pearson([1, 2, 3], [1, 2, 4], list("abc"), confidence=confidence),
+    ],
+    ids=["mean", "pearson"],
+)
+def test_a_confidence_that_is_no_share_is_named(
+    interval: Callable[[float], Estimate], confidence: float
+) -> None:
+    with pytest.raises(ValueError, match=f"confidence is {confidence}"):
+        interval(confidence)
+
+
+@quickly
+@given(st.integers(0, 2**32 - 1), st.integers(3, 30), st.floats(-0.99, 0.99))
+def test_the_correlation_is_pearsons(seed: int, n_points: int, correlation: float) -> None:
+    rng = np.random.default_rng(seed)
+    covariance = [[1.0, correlation], [correlation, 1.0]]
+    x, y = rng.multivariate_normal([5.0, -3.0], covariance, size=n_points).T
+    estimate = pearson(x, y, np.zeros(n_points))
+    assert estimate.value == pytest.approx(stats.pearsonr(x, y).statistic, abs=1e-9)
+
+
+@quickly
+@given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
+def test_the_units_of_measurement_do_not_matter(seed: int, scale: float, shift: float) -> None:
+    x, y, clusters = correlated_clusters(np.random.default_rng(seed), 6, shared=0.5)
+    before = pearson(x, y, clusters, n_resamples=200)
+    after = pearson(scale * x + shift, y, clusters, n_resamples=200)
+    assert after == pytest.approx(before, abs=1e-6)
+
+
+@pytest.mark.parametrize("n_points", [1, 2, 5])
+@pytest.mark.parametrize("n_clusters", [3, 4, 5])
+def test_a_correlation_and_its_limits_lie_between_minus_one_and_one(
+    n_clusters: int, n_points: int
+) -> None:
+    rng = np.random.default_rng(0)
+    clusters = np.repeat(np.arange(n_clusters), n_points)
+    for _ in range(20):
+        x, y = rng.normal(size=(2, len(clusters)))
+        estimate = pearson(x, y, clusters, n_resamples=500)
+        assert -1 - 1e-9 <= estimate.ci_low <= estimate.ci_high <= 1 + 1e-9
+        assert -1 <= estimate.value <= 1
+
+
+def test_the_interval_of_a_correlation_holds_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    estimates = [
+        pearson(*correlated_clusters(rng, 60, shared=0.5), n_resamples=400) for _ in range(400)
+    ]
+    held = np.mean([estimate.ci_low <= 0.5 <= estimate.ci_high for estimate in estimates])
+    assert held == pytest.approx(0.95, abs=0.04)
+
+
+def test_an_interval_that_takes_points_for_independent_is_too_narrow() -> None:
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(300):
+        x, y, _ = correlated_clusters(rng, 30, shared=0.95)
+        estimate = pearson(x, y, np.arange(len(x)), n_resamples=200)
+        held.append(estimate.ci_low <= 0.5 <= estimate.ci_high)
+    assert np.mean(held) < 0.8
+
+
+def test_points_that_move_together_say_less() -> None:
+    x, y, clusters = correlated_clusters(np.random.default_rng(0), 30, shared=0.95)
+    together, alone = pearson(x, y, clusters), pearson(x, y, np.arange(len(x)))
+    assert together.value == pytest.approx(alone.value)
+    assert width(together) > 1.5 * width(alone)
+
+
+def test_points_that_only_share_a_name_say_as_much_as_if_alone() -> None:
+    x, y, clusters = correlated_clusters(np.random.default_rng(0), 100, shared=0.0)
+    together, alone = pearson(x, y, clusters), pearson(x, y, np.arange(len(x)))
+    assert width(together) == pytest.approx(width(alone), rel=0.2)
+
+
+def test_more_confidence_needs_a_wider_interval() -> None:
+    x, y, clusters = correlated_clusters(np.random.default_rng(0), 20, shared=0.5)
+    widths = [width(pearson(x, y, clusters, confidence=c)) for c in (0.5, 0.8, 0.95, 0.99)]
+    assert widths == sorted(set(widths))
+
+
+def test_one_cluster_gives_no_interval() -> None:
+    estimate = pearson([1, 2, 3], [1, 2, 4], ["a", "a", "a"])
+    assert estimate.value == pytest.approx(stats.pearsonr([1, 2, 3], [1, 2, 4]).statistic)
+    assert np.isnan(estimate[1:]).all()
+
+
+@pytest.mark.parametrize("clusters", ["aaaa", "aabb", "abcd"])
+@pytest.mark.parametrize("constant", [1.0, 0.1])
+def test_what_does_not_vary_has_no_correlation(constant: float, clusters: str) -> None:
+    for x, y in ([constant] * 4, [1, 2, 3, 5]), ([1, 2, 3, 5], [constant] * 4):
+        assert np.isnan(pearson(x, y, list(clusters))).all()
+
+
+def test_points_on_a_line_leave_no_doubt() -> None:
+    x = np.arange(12.0)
+    clusters = np.repeat(np.arange(4), 3)
+    assert pearson(x, 2 * x + 1, clusters) == pytest.approx((1, 1, 1))
+    assert pearson(x, -x, clusters) == pytest.approx((-1, -1, -1))
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_nearly_the_same() -> None:
+    sample = correlated_clusters(np.random.default_rng(0), 20, shared=0.5)
+    first, again, other = (pearson(*sample, random_state=seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert first == pytest.approx(other, abs=0.02)
+
+
+def test_the_names_of_the_clusters_do_not_matter() -> None:
+    x, y, clusters = correlated_clusters(np.random.default_rng(0), 8, shared=0.5)
+    named = np.array(list("abcdefgh"))[clusters]
+    assert pearson(x, y, named) == pearson(x, y, clusters)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "clusters", "shapes"),
+    [
+        ([1, 2, 3], [1, 2], list("abc"), r"\(3,\), \(2,\) and \(3,\)"),
+        ([1, 2, 3], [1, 2, 3], list("ab"), r"\(3,\), \(3,\) and \(2,\)"),
+        ([1], [1], ["a"], r"\(1,\), \(1,\) and \(1,\)"),
+        ([], [], [], r"\(0,\), \(0,\) and \(0,\)"),
+        ([[1, 2]], [[1, 2]], [["a", "b"]], r"\(1, 2\), \(1, 2\) and \(1, 2\)"),
+    ],
+)
+def test_points_that_do_not_match_are_named(x: list, y: list, clusters: list, shapes: str) -> None:
+    message = f"x, y and clusters have shapes {shapes}; give three of equal length, at least 2"
+    with pytest.raises(ValueError, match=message):
+        pearson(x, y, clusters)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text", "sign"),
+    [
+        ((0.912, 0.8, 0.961), "0.91 [0.80, 0.96]", "above zero"),
+        ((-0.5, -0.75, -0.25), f"{MINUS}0.50 [{MINUS}0.75, {MINUS}0.25]", "below zero"),
+        ((0.5, -0.25, 1.25), f"0.50 [{MINUS}0.25, 1.25]", "not distinguishable from zero"),
+        ((0.5, 0.0, 1.0), "0.50 [0.00, 1.00]", "not distinguishable from zero"),
+        ((0.5, np.nan, np.nan), "0.50 [no interval]", "of unknown sign"),
+        ((np.nan, np.nan, np.nan), "not measured here", "of unknown sign"),
+    ],
+)
+def test_an_estimate_can_be_read_out(
+    estimate: tuple[float, float, float], text: str, sign: str
+) -> None:
+    assert str(Estimate(*estimate)) == text
+    assert Estimate(*estimate).sign == sign

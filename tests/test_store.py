@@ -1,0 +1,455 @@
+"""Stored results are whole or absent, found again by what they depend on, and checked on use."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convexlib import store
+from convexlib.store import DamagedResultWarning, Result
+
+CONTENT = b"precious numbers"
+
+# Takes the moment to begin, how the write goes on, and prints what it finds in the end.
+RACER = """
+import sys, time
+from convexlib.store import Result
+
+def write(folder):
+    time.sleep(0.3)
+    (folder / "data").write_bytes(b"precious numbers")
+
+while time.time() < float(sys.argv[1]):
+    pass
+folder = Result("a/result", {"x": 1}, write).get()
+print(folder, (folder / "data").read_bytes())
+"""
+
+SLOW = """
+import time
+from convexlib.store import Result
+
+def write(folder):
+    for i in range(200):
+        (folder / f"data{i}").write_bytes(b"precious numbers")
+        print("begun", flush=True)
+        time.sleep(0.002)
+
+Result("a/result", {"x": 1}, write).get()
+"""
+
+MANY = """
+from convexlib.store import Result
+
+for i in range(300):
+    Result(f"many/{i}", {}, lambda folder: (folder / "data").write_bytes(b"numbers")).get()
+"""
+
+STUDY_FINGERPRINTS = """
+from convexlib import book, steps, study
+colors = study.load("colors", models=["vit-base-finetuned"])
+print(steps.stimuli(colors).fingerprint)
+print([steps.measures(colors, model).fingerprint for model in colors.models])
+print(book.executed(colors, "zoo").fingerprint)
+"""
+
+NAMES = st.text(max_size=3)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+class Written:
+    """A write that counts how often it is called."""
+
+    def __init__(self, content: bytes = CONTENT) -> None:
+        self.content = content
+        self.calls = 0
+
+    def __call__(self, folder: Path) -> None:
+        self.calls += 1
+        (folder / "deep").mkdir()
+        (folder / "data").write_bytes(self.content)
+        (folder / "deep" / "more").write_bytes(self.content[::-1])
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CONVEXLIB_RESULTS", str(tmp_path / "store"))
+    return tmp_path / "store"
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONVEXLIB_RESULTS", str(tmp_path_factory.mktemp("stored")))
+        return a_result(Written()).get()
+
+
+def a_result(write: Callable[[Path], None], **dependencies: Any) -> Result:
+    return Result("a/result", dependencies or {"x": 1}, write)
+
+
+def python(code: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def partial_folders(root: Path) -> list[Path]:
+    return list(root.rglob(".partial-*"))
+
+
+def test_a_result_is_computed_once_and_found_again() -> None:
+    write = Written()
+    first = a_result(write).get()
+    assert (first / "data").read_bytes() == CONTENT
+    assert (first / "deep" / "more").read_bytes() == CONTENT[::-1]
+    assert a_result(write).get() == first
+    assert write.calls == 1
+
+
+def test_nothing_but_the_result_is_left_in_the_store(root: Path) -> None:
+    folder = a_result(Written()).get()
+    assert [path for path in root.rglob("*") if not path.is_relative_to(folder)] == [root / "a"]
+
+
+def test_the_store_is_where_the_environment_says(root: Path) -> None:
+    assert a_result(Written()).get().parent == root / "a"
+
+
+def test_the_store_is_in_the_project_unless_the_environment_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CONVEXLIB_RESULTS")
+    assert store.root() == store.ROOT / "results"
+
+
+def test_a_result_says_what_it_depends_on() -> None:
+    folder = a_result(Written(), model="vit", layers=6).get()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["dependencies"] == {"model": "vit", "layers": 6}
+    assert sorted(manifest["files"]) == ["data", "deep/more"]
+
+
+def test_others_may_read_a_result() -> None:
+    assert a_result(Written()).get().stat().st_mode & 0o055 == 0o055
+
+
+def test_a_changed_dependency_gives_another_result_and_keeps_the_first() -> None:
+    first = a_result(Written(b"five"), n_neighbors=5).get()
+    second = a_result(Written(b"ten"), n_neighbors=10).get()
+    assert first != second
+    assert (first / "data").read_bytes() == b"five"
+    assert (second / "data").read_bytes() == b"ten"
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.dictionaries(NAMES, JSON, max_size=4), st.randoms())
+def test_the_order_of_dependencies_does_not_matter(dependencies: dict, random: Any) -> None:
+    def shuffled(value: Any) -> Any:
+        if isinstance(value, dict):
+            keys = random.sample(sorted(value), len(value))
+            return {key: shuffled(value[key]) for key in keys}
+        return [shuffled(part) for part in value] if isinstance(value, list) else value
+
+    one, other = a_result(Written(), **{"all": dependencies}), shuffled(dependencies)
+    assert one.fingerprint == a_result(Written(), **{"all": other}).fingerprint
+
+
+@settings(deadline=None)
+@given(*2 * [st.dictionaries(NAMES, st.integers(0, 3), min_size=1, max_size=3)])
+def test_fingerprints_agree_just_when_dependencies_do(one: dict, other: dict) -> None:
+    agree = Result("r", one, Written()).fingerprint == Result("r", other, Written()).fingerprint
+    assert agree == (one == other)
+
+
+def test_fingerprints_of_a_study_are_the_same_in_every_process() -> None:
+    processes = [python(STUDY_FINGERPRINTS, PYTHONHASHSEED=seed) for seed in ("1", "2")]
+    (one, error), (other, _) = (process.communicate() for process in processes)
+    assert error == ""
+    assert len(one.splitlines()) == 3
+    assert one == other
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_a_write_that_fails_leaves_nothing_behind(root: Path, failure: type[BaseException]) -> None:
+    def write(folder: Path) -> None:
+        (folder / "data").write_bytes(CONTENT)
+        raise failure("no luck")
+
+    with pytest.raises(failure, match="no luck"):
+        a_result(write).get()
+    assert list((root / "a").iterdir()) == []
+
+
+def test_a_write_that_failed_is_tried_again() -> None:
+    def fails(folder: Path) -> None:
+        raise RuntimeError("no luck")
+
+    with pytest.raises(RuntimeError):
+        a_result(fails).get()
+    assert (a_result(Written()).get() / "data").read_bytes() == CONTENT
+
+
+def test_a_killed_write_leaves_nothing_under_the_final_name(root: Path) -> None:
+    process = python(SLOW)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    write = Written()
+    assert len(partial_folders(root)) == 1
+    assert not a_result(write).folder.exists()
+    assert (a_result(write).get() / "data").read_bytes() == CONTENT
+    assert write.calls == 1
+
+
+@pytest.mark.parametrize("after", [0.0, 0.2, 0.4, 0.5, 0.6])
+def test_whenever_a_process_is_killed_what_has_the_final_name_is_whole(after: float) -> None:
+    process = python(SLOW)
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(after)
+    process.kill()
+    process.communicate()
+    folder = a_result(Written()).folder
+    assert not folder.exists() or store.is_whole(folder, thoroughly=True)
+
+
+def flip_a_byte(folder: Path) -> None:
+    (folder / "data").write_bytes(b"q" + CONTENT[1:])
+
+
+def flip_a_byte_and_keep_the_time(folder: Path) -> None:
+    before = (folder / "data").stat()
+    flip_a_byte(folder)
+    os.utime(folder / "data", ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def truncate(folder: Path) -> None:
+    (folder / "deep" / "more").write_bytes(CONTENT[::-1][:-1])
+
+
+def lose_a_file(folder: Path) -> None:
+    (folder / "deep" / "more").unlink()
+
+
+def lose_the_manifest(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+
+
+def a_manifest_of(content: bytes) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        (folder / "manifest.json").write_bytes(content)
+
+    return spoil
+
+
+NOTICED_AT_A_GLANCE = {
+    "a flipped byte": flip_a_byte,
+    "a truncated file": truncate,
+    "a lost file": lose_a_file,
+    "a lost manifest": lose_the_manifest,
+    "an empty manifest": a_manifest_of(b""),
+    "half a manifest": a_manifest_of(b'{"files": {"data": {"size"'),
+    "a binary manifest": a_manifest_of(b"\xff\xfe\x00"),
+    "a manifest without files": a_manifest_of(b'{"dependencies": {}}'),
+    "a manifest of null": a_manifest_of(b"null"),
+    "a manifest with a list of files": a_manifest_of(b'{"files": ["data"]}'),
+    "a manifest without sizes": a_manifest_of(b'{"files": {"data": {}}}'),
+}
+
+
+def cases(damages: dict[str, Callable[[Path], None]]) -> Any:
+    return pytest.mark.parametrize("damage", damages.values(), ids=damages)
+
+
+@cases(NOTICED_AT_A_GLANCE | {"a byte flipped unseen": flip_a_byte_and_keep_the_time})
+def test_a_damaged_result_is_reported_and_computed_again(damage: Callable[[Path], None]) -> None:
+    write = Written()
+    folder = a_result(write).get()
+    damage(folder)
+    with pytest.warns(DamagedResultWarning, match=f"{folder.name} is damaged"):
+        assert a_result(write).get() == folder
+    assert write.calls == 2
+    assert (folder / "data").read_bytes() == CONTENT
+    assert (folder / "deep" / "more").read_bytes() == CONTENT[::-1]
+    assert a_result(write).get() == folder
+    assert write.calls == 2
+
+
+@cases(NOTICED_AT_A_GLANCE)
+def test_a_glance_notices_a_changed_file(damage: Callable[[Path], None]) -> None:
+    folder = a_result(Written()).get()
+    assert store.is_whole(folder, thoroughly=False)
+    damage(folder)
+    assert not store.is_whole(folder, thoroughly=False)
+
+
+@pytest.mark.parametrize("thoroughly", [True, False])
+def test_a_file_that_was_only_touched_is_whole(thoroughly: bool) -> None:
+    folder = a_result(Written()).get()
+    (folder / "data").touch()
+    assert store.is_whole(folder, thoroughly=thoroughly)
+
+
+@pytest.mark.parametrize("thoroughly", [True, False])
+def test_what_was_never_stored_is_not_whole(root: Path, thoroughly: bool) -> None:
+    assert not store.is_whole(root / "nothing", thoroughly=thoroughly)
+
+
+@settings(deadline=None)
+@given(st.integers(0, len(CONTENT) - 1), st.integers(1, 255))
+def test_no_changed_byte_goes_unnoticed(stored: Path, place: int, change: int) -> None:
+    content = bytearray(CONTENT)
+    content[place] ^= change
+    (stored / "data").write_bytes(content)
+    assert not store.is_whole(stored, thoroughly=True)
+    (stored / "data").write_bytes(CONTENT)
+    assert store.is_whole(stored, thoroughly=True)
+
+
+def test_processes_that_compute_the_same_result_all_succeed_and_agree(root: Path) -> None:
+    begin = str(time.time() + 1)
+    processes = [python(RACER, begin) for _ in range(2)]
+    (said, error), (also_said, also_error) = (process.communicate() for process in processes)
+    assert (error, also_error) == ("", "")
+    assert said == also_said != ""
+    assert store.is_whole(a_result(Written()).folder, thoroughly=True)
+    assert partial_folders(root) == []
+
+
+def test_a_result_that_another_process_finishes_meanwhile_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    theirs, ours = Written(), Written()
+    whole, others = store.is_whole, [a_result(theirs)]
+
+    def is_whole(folder: Path, *, thoroughly: bool) -> bool:
+        """The real one, and just after its first answer another process finishes the result."""
+        answer = whole(folder, thoroughly=thoroughly)
+        if others:
+            others.pop().get()
+        return answer
+
+    monkeypatch.setattr(store, "is_whole", is_whole)
+    folder = a_result(ours).get()
+    assert theirs.calls == 1
+    assert (folder / "data").read_bytes() == CONTENT
+
+
+def test_a_sweep_removes_what_was_abandoned_and_nothing_else(root: Path) -> None:
+    folder = a_result(Written()).get()
+    old, new = root / "a" / ".partial-old", root / "a" / ".partial-new"
+    for partial in (old, new):
+        partial.mkdir()
+        (partial / "data").write_bytes(CONTENT)
+    a_month_ago = time.time() - 30 * 24 * 3600
+    for path in (old, folder):
+        os.utime(path, (a_month_ago, a_month_ago))
+    store.sweep()
+    assert not old.exists()
+    assert (new / "data").exists()
+    assert store.is_whole(folder, thoroughly=True)
+
+
+def test_a_sweep_does_not_disturb_a_run_nor_a_run_a_sweep(root: Path) -> None:
+    with python(MANY) as process:
+        while process.poll() is None:
+            store.sweep()
+        _, error = process.communicate()
+    assert error == ""
+    assert len(list((root / "many").iterdir())) == 300
+
+
+def test_an_empty_store_can_be_swept(root: Path) -> None:
+    store.sweep()
+    assert not root.exists()
+
+
+SOURCE = """
+\"\"\"A module.\"\"\"
+LIMIT = 3
+\"\"\"A constant.\"\"\"
+
+
+class Thing:
+    \"\"\"A class.\"\"\"
+
+    def double(self, x):
+        \"\"\"A function.\"\"\"
+        # A comment.
+        return 2 * x
+"""
+
+
+def hash_of(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    tree = tmp_path / f"tree{len(list(tmp_path.iterdir()))}"
+    (tree / "convexlib").mkdir(parents=True)
+    (tree / "convexlib" / "module.py").write_text(source)
+    monkeypatch.setattr(store, "ROOT", tree)
+    return store.of_code("module.py")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("A module.", "The module."),
+        ("A constant.", "The constant."),
+        ("A class.", "The class."),
+        ("A function.", "The function."),
+        ("# A comment.", "# Another comment."),
+        ("        # A comment.\n", ""),
+        ('    """A class."""\n\n', ""),
+        ("2 * x", "(2*x)"),
+    ],
+)
+def test_words_about_code_do_not_count(
+    old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = SOURCE.replace(old, new)
+    assert changed != SOURCE
+    before = hash_of(SOURCE, tmp_path, monkeypatch)
+    assert hash_of(changed, tmp_path, monkeypatch) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("2 * x", "3 * x"), ("LIMIT = 3", "LIMIT = 4"), ("double", "twice"), ("2 * x", "'2 * x'")],
+)
+def test_changed_code_counts(
+    old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = hash_of(SOURCE, tmp_path, monkeypatch)
+    assert hash_of(SOURCE.replace(old, new), tmp_path, monkeypatch) != before
+
+
+def test_every_named_module_counts() -> None:
+    assert store.of_code("checks.py", "study.py") != store.of_code("checks.py", "settings.py")
+
+
+def test_a_changed_file_has_another_hash(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    hashes = []
+    for content in ("one", "two", "one"):
+        file.write_text(content)
+        hashes.append(store.of_files([file]))
+    assert hashes[0] == hashes[2] != hashes[1]
+    assert list(hashes[0]) == ["file"]

@@ -1,0 +1,187 @@
+"""The workflow as its users run it: to the end, again, after damage, after a kill, with a model."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
+
+from convexlib import steps, tables
+from convexlib import study as studies
+from convexlib.store import ROOT
+from tests.conftest import BIN, TINY, Workflow
+
+KINDS = ("models", "representations", "measures")
+
+
+def test_every_notebook_is_executed_and_every_page_rendered(workflow: Workflow) -> None:
+    pages = [path.stem for path in (ROOT / "notebooks").glob("*.md")]
+    assert sorted(p.name.rsplit("-", 1)[0] for p in workflow.stored("notebooks")) == sorted(pages)
+    for page in pages:
+        assert (workflow.site / "notebooks" / f"{page}.html").is_file()
+    assert (workflow.site / "index.html").is_file()
+
+
+def test_a_second_run_has_nothing_to_do(workflow: Workflow) -> None:
+    before = {kind: workflow.stored(kind) for kind in (*KINDS, "notebooks")}
+    done = workflow.run()
+    assert "Nothing to be done" in done.stdout
+    assert before == {kind: workflow.stored(kind) for kind in (*KINDS, "notebooks")}
+
+
+def test_a_damaged_result_is_reported_and_computed_again_as_it_was(
+    workflow: Workflow, tiny_results: studies.Study
+) -> None:
+    before = tables.layer_measures(tiny_results)
+    kept = workflow.stored("models") | workflow.stored("representations")
+    damaged = steps.measures(tiny_results, tiny_results.models[0]).folder / "layers.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-7])
+    done = workflow.run()
+    assert f"stored result {damaged.parent} is damaged" in done.stdout
+    pd.testing.assert_frame_equal(tables.layer_measures(tiny_results), before)
+    assert kept == workflow.stored("models") | workflow.stored("representations")
+
+
+def test_a_changed_setting_recomputes_what_it_touches_and_nothing_else(
+    workflow: Workflow, tmp_path: Path
+) -> None:
+    changed = tmp_path / "tiny.yaml"
+    changed.write_text(TINY.read_text().replace("n_neighbors: 5", "n_neighbors: 6"))
+    kept = workflow.stored("models") | workflow.stored("representations")
+    measured = workflow.stored("measures")
+    done = workflow.convexlib("measure", str(changed), "vit-base")
+    assert done.returncode == 0, done.stderr
+    assert kept == workflow.stored("models") | workflow.stored("representations")
+    assert len(workflow.stored("measures")) == len(measured) + 4
+
+
+def test_a_run_killed_at_any_moment_resumes_without_redoing_what_was_finished(
+    workflow: Workflow, tmp_path: Path
+) -> None:
+    killed = Workflow(tmp_path)
+    process = subprocess.Popen(
+        killed.command(),
+        cwd=ROOT,
+        env=killed.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 300
+    while len(killed.stored("models")) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = killed.stored("models")
+    assert 3 <= len(finished) < 12
+    killed.run()
+    after = killed.stored("models")
+    assert len(after) == 12
+    assert all(after[path] == written for path, written in finished.items())
+    assert (killed.site / "index.html").is_file()
+    # Two runs from nothing, one of them killed on the way, give identical tables.
+    for measured in killed.stored("measures"):
+        other = workflow.results / measured.relative_to(killed.results)
+        first, second = (pd.read_parquet(p / "layers.parquet") for p in (measured, other))
+        pd.testing.assert_frame_equal(first, second, check_exact=True)
+
+
+@pytest.fixture
+def new_model(tmp_path: Path) -> Path:
+    folder = tmp_path / "my-model"
+    config = ViTConfig(
+        image_size=64,
+        patch_size=16,
+        hidden_size=24,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=48,
+    )
+    ViTModel(config).save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 64, "width": 64}).save_pretrained(folder)
+    return folder
+
+
+def test_an_added_model_joins_the_figures_and_nothing_else_is_computed(
+    workflow: Workflow, new_model: Path
+) -> None:
+    before = {kind: workflow.stored(kind) for kind in KINDS}
+    added = Workflow(workflow.folder)
+    added.run(add_models=str(new_model), site=str(new_model.parent / "html"))
+    after = {kind: workflow.stored(kind) for kind in KINDS}
+    assert before["models"] == after["models"]
+    for kind in KINDS[1:]:
+        assert before[kind].items() <= after[kind].items()
+        (new,) = after[kind].keys() - before[kind].keys()
+        assert new.name.startswith("my-model-")
+    (new,) = after["measures"].keys() - before["measures"].keys()
+    assert pd.read_parquet(new / "layers.parquet")["layer"].max() == 4
+    page = new_model.parent / "html" / "notebooks" / "layer_curves.html"
+    assert "my-model" in page.read_text()
+
+
+def test_models_alone_give_a_book_whose_comparisons_say_what_they_lack(
+    workflow: Workflow, new_model: Path
+) -> None:
+    site = new_model.parent / "html"
+    before = workflow.stored("models")
+    workflow.run(models=f"vit-base-pretrained {new_model}", site=str(site))
+    assert workflow.stored("models") == before
+    page = (site / "notebooks" / "fine_tuning_deltas.html").read_text()
+    assert "not measured here" in page
+
+
+def test_a_notebook_runs_by_papermill_alone(workflow: Workflow, tmp_path: Path) -> None:
+    assert workflow.convexlib("notebooks").returncode == 0
+    out = tmp_path / "out.ipynb"
+    command = [BIN / "papermill", "notebooks/layer_curves.ipynb", out, "-p", "study", TINY]
+    done = subprocess.run(
+        command, cwd=ROOT, env=workflow.environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    by_workflow = next(p for p in workflow.stored("notebooks") if "layer_curves" in p.name)
+    assert figures(out) == figures(by_workflow / "layer_curves.ipynb")
+
+
+def figures(notebook: Path) -> list[str]:
+    cells = nbformat.read(notebook, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    images = [output["data"].get("image/svg+xml") for output in outputs if "data" in output]
+    return [image for image in images if image]
+
+
+def test_what_cannot_run_is_refused_in_one_line_before_anything_runs(
+    workflow: Workflow, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    nothing = Workflow(tmp_path / "nothing")
+    for arguments, named in (
+        (["no-such-study"], "no-such-study"),
+        ([str(TINY), "--add-models", str(tmp_path / "empty")], "holds no weights"),
+        ([str(TINY), "--models", "vit-huge-pretrained"], "vit-huge-pretrained"),
+    ):
+        done = nothing.convexlib("check", *arguments)
+        assert done.returncode != 0
+        assert named in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+    assert not nothing.results.exists()
+
+
+def test_a_step_that_fails_says_why(workflow: Workflow, new_model: Path) -> None:
+    config = json.loads((new_model / "config.json").read_text())
+    (new_model / "config.json").write_text(json.dumps(config | {"hidden_size": 20}))
+    done = subprocess.run(
+        workflow.command(add_models=str(new_model), site=str(new_model.parent / "html")),
+        cwd=ROOT,
+        env=workflow.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "represent_added-my-model" in done.stdout + done.stderr
