@@ -2,6 +2,7 @@
 # it depends on, so a step runs when its folder is missing and never else; see
 # profiles/default/config.yaml for what follows from that. Models that share a batch share a
 # process, because loading PyTorch takes longer than measuring a small model.
+import sys
 from pathlib import Path
 from shlex import quote
 
@@ -22,8 +23,8 @@ NAME = quote(study.choice["study"])
 
 def folder(result):
     """Where a result is stored. A damaged one is removed here, so that its step runs again."""
-    if result.folder.exists() and not store.is_whole(result.folder, thoroughly=False):
-        store.discard(result.folder)
+    if not store.is_whole(result.folder, thoroughly=False) and store.discard(result.folder):
+        print(store.damaged(result.folder), file=sys.stderr)
     return str(result.folder)
 
 
@@ -31,14 +32,34 @@ def folders(step, models):
     return [folder(step(study, model)) for model in models]
 
 
-def kept(paths):
+def needed(*paths):
+    """Inputs that must be there. That one was just written again does not make it another."""
+    return [ancient(path) for path in paths]
+
+
+def kept(*paths):
     """Outputs that survive when their step runs for the others of its batch."""
     return [update(directory(path)) for path in paths]
 
 
+STIMULI = folder(steps.stimuli(study))
+TRAINED = [model for model in study.models if model.source is None]
+NOTEBOOKS = {name: folder(book.executed(study, name)) for name in book.notebooks()}
+
+
+rule all:
+    input:
+        str(book.site_stamp(study, SITE)),
+        STIMULI,
+        folders(steps.checkpoint, TRAINED),
+        folders(steps.representations, study.models),
+        folders(steps.measures, study.models),
+        NOTEBOOKS.values(),
+
+
 rule site:
     input:
-        [folder(book.executed(study, name)) for name in book.notebooks()],
+        needed(*NOTEBOOKS.values()),
     output:
         str(book.site_stamp(study, SITE)),
     log:
@@ -49,7 +70,7 @@ rule site:
 
 rule stimuli:
     output:
-        directory(folder(steps.stimuli(study))),
+        directory(STIMULI),
     log:
         str(store.root() / "logs" / "stimuli.log"),
     shell:
@@ -67,9 +88,9 @@ for batch, models in study.batches().items():
             name:
                 f"train_{batch}"
             input:
-                rules.stimuli.output,
+                needed(STIMULI),
             output:
-                kept(folders(steps.checkpoint, trained)),
+                kept(*folders(steps.checkpoint, trained)),
             params:
                 batch=batch,
             priority: 200 + size
@@ -82,10 +103,9 @@ for batch, models in study.batches().items():
         name:
             f"represent_{batch}"
         input:
-            rules.stimuli.output,
-            folders(steps.checkpoint, trained),
+            needed(STIMULI, *folders(steps.checkpoint, trained)),
         output:
-            kept(folders(steps.representations, models)),
+            kept(*folders(steps.representations, models)),
         params:
             batch=batch,
         priority: 100 + size
@@ -98,10 +118,9 @@ for batch, models in study.batches().items():
         name:
             f"measure_{batch}"
         input:
-            rules.stimuli.output,
-            folders(steps.representations, models),
+            needed(STIMULI, *folders(steps.representations, models)),
         output:
-            kept(folders(steps.measures, models)),
+            kept(*folders(steps.measures, models)),
         params:
             batch=batch,
         priority: 100 + size
@@ -112,15 +131,15 @@ for batch, models in study.batches().items():
             "convexlib measure {NAME} {params.batch} {MORE_CHOICE} 2> {log}"
 
 
-for name in book.notebooks():
+for name, path in NOTEBOOKS.items():
 
     rule:
         name:
             f"notebook_{name}"
         input:
-            folders(steps.measures, study.models),
+            needed(*folders(steps.measures, study.models)),
         output:
-            directory(folder(book.executed(study, name))),
+            directory(path),
         params:
             name=name,
         log:

@@ -68,7 +68,8 @@ class Result:
         """Folder of the whole result, computed now if it is not stored or is damaged."""
         if is_whole(self.folder, thoroughly=True):
             return self.folder
-        discard(self.folder)
+        if discard(self.folder):
+            warnings.warn(damaged(self.folder), DamagedResultWarning, stacklevel=2)
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=self.folder.parent))
         try:
@@ -100,24 +101,25 @@ def is_whole(folder: Path, *, thoroughly: bool) -> bool:
         return False
 
 
-def discard(folder: Path) -> None:
-    """Remove a result that is damaged, and say so; one that is whole or absent is left alone."""
+def damaged(folder: Path) -> str:
+    """What to tell the user of a result that was discarded."""
+    return f"stored result {folder} is damaged; it is removed and computed again"
+
+
+def discard(folder: Path) -> bool:
+    """Remove a result that is damaged, and return whether it was; others are left alone."""
     if not folder.exists() or is_whole(folder, thoroughly=True):
-        return
+        return False
     with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=folder.parent) as aside:
         moved = Path(aside, folder.name)
         try:
             folder.rename(moved)
         except FileNotFoundError:  # another process was faster
-            return
+            return False
         if is_whole(moved, thoroughly=True):  # which put a whole result there
             moved.rename(folder)
-            return
-    warnings.warn(
-        f"stored result {folder} is damaged; it is removed and computed again",
-        DamagedResultWarning,
-        stacklevel=3,
-    )
+            return False
+    return True
 
 
 def sweep() -> None:

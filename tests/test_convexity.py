@@ -36,8 +36,8 @@ def generic_worlds(draw: st.DrawFn) -> World:
 def tied_worlds(draw: st.DrawFn) -> World:
     """Samples at whole numbers apart, where many paths are equally long, some of length zero."""
     line = st.tuples(st.integers(0, 6))
-    grid = st.tuples(st.integers(0, 2).map(lambda a: 3 * a), st.integers(0, 2).map(lambda b: 4 * b))
-    points = draw(st.one_of(st.lists(place, min_size=4, max_size=7) for place in (line, grid)))
+    grid = st.tuples(st.sampled_from([0, 3, 6, 9]), st.sampled_from([0, 4, 8, 12]))
+    points = draw(st.one_of(st.lists(place, min_size=4, max_size=8) for place in (line, grid)))
     X = np.array(points, dtype=float)
     n_neighbors = draw(st.integers(1, 3))
     lengths = neighbor_graph(X, n_neighbors=n_neighbors).data
@@ -139,6 +139,23 @@ def test_of_equally_short_paths_the_fewest_steps_then_the_most_members_count(wor
     X, labels, n_neighbors = world
     scores = graph_convexity_score(X, labels, n_neighbors=n_neighbors, average=None)
     expected = expected_in_tied_world(X, labels, n_neighbors)
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("places", "labels"),
+    [
+        # Reached by many small steps first, then as far by a few large ones.
+        ("34 0c 08 08 94 98 3c 6c", "bbbababa"),
+        # Reached over a length of zero by samples that are themselves reached equally far.
+        ("64 04 00 08 38 90 34 60 30 3c 60 38 94 34 08", "bbaabbbabbabbaa"),
+    ],
+)
+def test_the_rule_holds_where_paths_of_equal_length_meet(places: str, labels: str) -> None:
+    X = np.array([[int(digit, 16) for digit in place] for place in places.split()], dtype=float)
+    members = np.array([*labels])
+    scores = graph_convexity_score(X, members, n_neighbors=2, average=None)
+    expected = expected_in_tied_world(X, members, 2)
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
 
 
