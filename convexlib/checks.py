@@ -41,6 +41,8 @@ def labels(labels: Iterable[Hashable], n_samples: int) -> np.ndarray:
         classes = dict.fromkeys(labels)
     except TypeError as error:
         raise ValueError(f"labels are not hashable ({error}); give names or numbers") from error
+    if any(label != label for label in classes):
+        raise ValueError("labels hold NaN, which is no class; name it or leave those rows out")
     with suppress(TypeError):
         classes = sorted(classes)
     number = {label: number for number, label in enumerate(classes)}

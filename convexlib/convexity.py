@@ -130,6 +130,7 @@ def neighbor_graph(X: ArrayLike, *, n_neighbors: int = 10) -> csr_array:
         Zeros that are stored are edges between duplicates.
     """
     X = checks.features(X).astype(np.float64)
+    X = X - X.mean(axis=0)  # the search loses digits far from the origin
     search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(X)
     neighbors = search.kneighbors(return_distance=False)
     n = len(X)

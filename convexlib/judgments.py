@@ -18,7 +18,7 @@ def odd_one_out_accuracy(
     """Share of triplets in which the space picks the same odd one out as people.
 
     The most similar pair is kept together, the third is odd. When two or three pairs are
-    equally most similar (to twelve digits of the largest similarity), the triplet counts 1/2 or
+    equally most similar (to twelve digits), the triplet counts 1/2 or
     1/3 if the human pair is among them. Chance is 1/3.
 
     Parameters
@@ -67,7 +67,7 @@ def odd_one_out_accuracy(
     others = np.stack([S[i, k], S[j, k]])
     ahead = S[i, j] - others
     # Products of equal rows can differ in the last digits.
-    tied = abs(ahead) <= 1e-12 * abs(S).max()
+    tied = abs(ahead) <= 1e-12 * S.diagonal()[triplets].max(axis=1)
     agrees = (ahead > 0) | tied
     return float(np.where(agrees.all(axis=0), 1 / (1 + tied.sum(axis=0)), 0.0).mean())
 
@@ -105,8 +105,8 @@ def object_folds(
     triplets = checks.triplets(triplets, n_objects)
     if not 2 <= n_folds <= n_objects // 3:
         raise ValueError(
-            f"n_folds is {n_folds} for {n_objects} objects; choose from 2 to {n_objects // 3}, "
-            "so that every fold holds a triplet"
+            f"n_folds is {n_folds} for {n_objects} objects; give at least 2 folds and 3 objects "
+            "a fold, so that every fold holds a triplet"
         )
     order = np.random.default_rng(random_state).permutation(n_objects)
     fold = np.empty(n_objects, dtype=int)

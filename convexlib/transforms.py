@@ -23,6 +23,10 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
     The exact gradient over all triplets goes through the similarity matrix of the objects; it
     is minimised by L-BFGS from a multiple of the identity, so a fit is deterministic.
 
+    The bias is not penalised, as in the paper, so W can shrink along a direction while b grows
+    there; where that happens the objective has an infimum but no minimum, and how far the fit
+    goes depends on `tol`.
+
     Parameters
     ----------
     kind : {"naive"}, default="naive"
@@ -90,8 +94,8 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
         triplets = checks.triplets(triplets, len(X))
         if self.kind != "naive":
             raise ValueError(f"kind is {self.kind!r}; choose 'naive'")
-        if not self.strength > 0:
-            raise ValueError(f"strength is {self.strength!r}; give a positive number")
+        if not 0 < self.strength < np.inf:
+            raise ValueError(f"strength is {self.strength!r}; give a positive, finite number")
         self.mean_, self.std_ = float(X.mean()), float(X.std())
         if np.ptp(X) == 0:
             raise ValueError("X is constant; give features that differ between objects")

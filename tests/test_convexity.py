@@ -433,3 +433,15 @@ def test_a_mistake_is_named(measure: Callable, arguments: dict, message: str) ->
 def test_an_unknown_average_is_named() -> None:
     with pytest.raises(ValueError, match="average is 'weighted'; choose 'macro', 'micro' or None"):
         graph_convexity_score(changed(5.0), list("aabbaabb"), n_neighbors=2, average="weighted")
+
+
+def test_a_label_that_is_nan_is_refused() -> None:
+    X, labels = blobs(4, distance=2.0)
+    with pytest.raises(ValueError, match="labels hold NaN"):
+        graph_convexity_score(X, np.where(labels == 0, np.nan, labels), n_neighbors=2)
+
+
+def test_a_space_far_from_the_origin_has_the_same_neighbours() -> None:
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    here, there = (neighbor_graph(x, n_neighbors=4).indices for x in (X, X + 1e7))
+    np.testing.assert_array_equal(here, there)

@@ -297,5 +297,12 @@ def test_the_same_seed_deals_the_same_folds_and_another_seed_others() -> None:
 
 @pytest.mark.parametrize("n_folds", [-1, 0, 1, 4])
 def test_a_number_of_folds_that_leaves_no_triplet_is_named(n_folds: int) -> None:
-    with pytest.raises(ValueError, match=f"n_folds is {n_folds} for 9 objects; choose from 2 to 3"):
+    with pytest.raises(
+        ValueError, match=f"n_folds is {n_folds} for 9 objects; give at least 2 folds"
+    ):
         list(object_folds([[0, 1, 2]], 9, n_folds=n_folds))
+
+
+def test_a_large_row_elsewhere_makes_no_ties() -> None:
+    X = np.array([[1e-7, 0.0], [0.9e-7, 1e-8], [0.0, 1e-7], [1.0, 0.0]])
+    assert odd_one_out_accuracy(X, [[0, 1, 2]], similarity="dot") == 1.0
