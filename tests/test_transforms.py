@@ -241,9 +241,9 @@ def test_features_of_another_layer_are_named() -> None:
     ("options", "message"),
     [
         ({"kind": "global"}, "kind is 'global'; choose 'naive'"),
-        ({"strength": 0.0}, "strength is 0.0; give a positive number"),
-        ({"strength": -1}, "strength is -1; give a positive number"),
-        ({"strength": np.nan}, "strength is nan; give a positive number"),
+        ({"strength": 0.0}, "strength is 0.0; give a positive, finite number"),
+        ({"strength": -1}, "strength is -1; give a positive, finite number"),
+        ({"strength": np.nan}, "strength is nan; give a positive, finite number"),
     ],
 )
 def test_a_mistake_in_the_options_is_named(options: dict, message: str) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
-from convexlib import steps, tables
+from convexlib import book, steps, tables
 from convexlib import study as studies
 from convexlib.store import ROOT
 from tests.conftest import BIN, TINY, Workflow
@@ -137,7 +137,9 @@ def test_models_alone_give_a_book_whose_comparisons_say_what_they_lack(
     assert "not measured here" in page
 
 
-def test_a_notebook_runs_by_papermill_alone(workflow: Workflow, tmp_path: Path) -> None:
+def test_a_notebook_runs_by_papermill_alone(
+    workflow: Workflow, tiny_results: studies.Study, tmp_path: Path
+) -> None:
     assert workflow.convexlib("notebooks").returncode == 0
     out = tmp_path / "out.ipynb"
     command = [BIN / "papermill", "notebooks/layer_curves.ipynb", out, "-p", "study", TINY]
@@ -145,8 +147,9 @@ def test_a_notebook_runs_by_papermill_alone(workflow: Workflow, tmp_path: Path) 
         command, cwd=ROOT, env=workflow.environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    by_workflow = next(p for p in workflow.stored("notebooks") if "layer_curves" in p.name)
-    assert figures(out) == figures(by_workflow / "layer_curves.ipynb")
+    by_workflow = book.executed(tiny_results, "layer_curves").folder / "layer_curves.ipynb"
+    assert len(figures(out)) == 2
+    assert figures(out) == figures(by_workflow)
 
 
 def figures(notebook: Path) -> list[str]:
