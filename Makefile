@@ -11,7 +11,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 INSTALLED := .venv/.installed
 
-.PHONY: book test lint clean notebooks lock help
+.PHONY: book test lint bench clean notebooks lock help
 .DEFAULT_GOAL := help
 
 book: $(INSTALLED)  ## Train, measure, execute the notebooks and render the site in _build/html
@@ -25,6 +25,9 @@ test: $(INSTALLED)  ## Run the tests; ARGS="tests/test_convexity.py" runs some
 
 lint: $(INSTALLED)  ## Check format and style
 	@ruff format --check . && ruff check .
+
+bench: $(INSTALLED)  ## Run both sides of every speed claim; writes the page on speed
+	@python -m benchmarks
 
 notebooks: $(INSTALLED)  ## Write each notebook as .ipynb, to open in JupyterLab
 	@convexlib notebooks

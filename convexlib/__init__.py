@@ -6,8 +6,26 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["book", "figures", "statistics", "study", "tables"],
     submod_attrs={
-        "convexity": ["graph_convexity_score", "neighbor_graph"],
-        "judgments": ["object_folds", "odd_one_out_accuracy"],
+        "convexity": [
+            "connected_share",
+            "euclidean_convexity_score",
+            "graph_convexity_score",
+            "graph_path",
+        ],
+        "neighbors": ["neighbor_graph"],
+        "judgments": [
+            "ceiling_share",
+            "fit_temperature",
+            "noise_ceiling",
+            "object_folds",
+            "odd_one_out_accuracy",
+            "odd_one_out_choices",
+            "odd_one_out_probabilities",
+            "odd_one_out_scores",
+            "rsa_noise_ceiling",
+            "rsa_score",
+            "triplets_from_similarity",
+        ],
         "transforms": ["AlignmentTransform"],
     },
 )

@@ -1,17 +1,25 @@
 """How convex are the classes of a space? Arrays in, numbers out."""
 
-from typing import Literal
+import warnings
+from collections.abc import Hashable, Mapping
+from typing import Any, Literal, Protocol
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import ArrayLike
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
-from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.validation import check_is_fitted
 
-from convexlib import checks
+from convexlib import checks, paths
+from convexlib.neighbors import neighbor_graph
 
-_NEVER, _DONE = -1, -2  # instead of a place in the heap
+Average = Literal["macro", "micro"] | None
+
+_BLOCK = 2**22  # values of points on segments in memory at a time
+
+
+class Classifier(Protocol):
+    """What predicts the class of each row of X, such as a fitted scikit-learn classifier."""
+
+    def predict(self, X: np.ndarray) -> ArrayLike: ...
 
 
 def graph_convexity_score(
@@ -19,30 +27,38 @@ def graph_convexity_score(
     labels: ArrayLike,
     *,
     n_neighbors: int = 10,
-    average: Literal["macro", "micro"] | None = "macro",
+    average: Average = "macro",
+    n_jobs: int | None = None,
 ) -> float | np.ndarray:
     r"""Graph convexity: do shortest paths between members of a class stay inside the class?
 
     Two samples share an edge, weighted by their Euclidean distance, when either is among the
-    `n_neighbors` nearest of the other. For every ordered pair of distinct members of a class,
-    the score is the share of the interior samples of a shortest path that belong to the class:
-    1 for an edge, 0 where no path exists. All pairs count; nothing is sampled.
+    `n_neighbors` nearest of the other (`neighbor_graph`). For every ordered pair of distinct
+    members of a class, the score is the share of the interior samples of a shortest path that
+    belong to the class: 1 for an edge, 0 where no path exists. All pairs count; nothing is
+    sampled.
 
-    Of equally short paths, one with the fewest steps counts, and of these one with the most
-    members, so that the score depends neither on the order of the samples nor on the number of
-    threads. Samples at distance zero are neighbours like any others.
+    Ties follow a rule that does not look at the order of the samples: all samples at the
+    distance of the last neighbour are neighbours; of equally short paths, one with the fewest
+    steps counts, and of these one with the most members. Lengths are equal when they are the
+    same multiple, rounded up, of :math:`2^{-36}` of the longest edge.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-    labels : array-like of shape (n_samples,)
-        Of any hashable kind.
+    labels : array-like of shape (n_samples,) or bool of shape (n_samples, n_classes)
+        Classes of any hashable kind, one a sample; or which sample is a member of which class,
+        where a sample may belong to several or none. Samples of no class take part in the
+        graph.
     n_neighbors : int, default=10
         Must be smaller than the number of samples.
     average : {"macro", "micro"} or None, default="macro"
         "macro" is the mean over classes, "micro" the mean over all pairs; None gives the
-        score of each class, NaN for a class of one, in sorted order or, where classes cannot
-        be sorted, as they first appear.
+        score of each class, in the order of the columns, sorted, or, where classes cannot be
+        sorted, as they first appear. A class of fewer than two members has no pairs: its
+        score is NaN, it is left out of the means, and a warning names it.
+    n_jobs : int, optional
+        Number of threads; all there are by default. The score does not depend on it.
 
     Returns
     -------
@@ -52,7 +68,8 @@ def graph_convexity_score(
     Raises
     ------
     ValueError
-        If shapes do not fit, `X` is not finite, or no class has two members.
+        If shapes do not fit, `X` is not finite or the same in every row, one class holds all
+        samples, or no class has two members.
 
     References
     ----------
@@ -69,27 +86,22 @@ def graph_convexity_score(
     >>> graph_convexity_score(line, ["a", "b", "a", "b"], n_neighbors=1)
     0.0
     """
-    if average not in ("macro", "micro", None):
-        raise ValueError(f"average is {average!r}; choose 'macro', 'micro' or None")
-    X, codes, sizes = _checked(X, labels, n_neighbors)
-    n_pairs = sizes * (sizes - 1)
-    graph = neighbor_graph(X, n_neighbors=n_neighbors)
-    sums = np.bincount(
-        codes,
-        weights=_sums_of_scores(
-            graph.indptr.astype(np.int64), graph.indices.astype(np.int32), graph.data, codes, sizes
-        ),
-    )
-    scores = np.divide(sums, n_pairs, out=np.full(len(sizes), np.nan), where=n_pairs > 0)
-    if average is None:
-        return scores
-    if average == "micro":
-        return float(sums.sum() / n_pairs.sum())
-    return float(np.nanmean(scores))
+    X, classes = _checked(X, labels, average)
+    with checks.threads(n_jobs):
+        graph = paths.rank(neighbor_graph(X, n_neighbors=n_neighbors), n_neighbors)
+        sums = paths.sums_of_shares(graph, [*classes.values()])
+    return _mean(sums, _n_pairs(classes), average)
 
 
-def connected_share(X: ArrayLike, labels: ArrayLike, *, n_neighbors: int = 10) -> float:
-    """Share of the pairs of a class that any path of the graph joins, mean over classes.
+def connected_share(
+    X: ArrayLike,
+    labels: ArrayLike,
+    *,
+    n_neighbors: int = 10,
+    average: Average = "macro",
+    n_jobs: int | None = None,
+) -> float | np.ndarray:
+    """Share of the pairs of a class that any path of the graph joins.
 
     It bounds `graph_convexity_score` from above, where pairs without a path count zero: a low
     score can mean that paths leave the class, or that tight clusters lost touch.
@@ -98,166 +110,200 @@ def connected_share(X: ArrayLike, labels: ArrayLike, *, n_neighbors: int = 10) -
 
     Returns
     -------
-    float
+    float or ndarray of shape (n_classes,)
         In [0, 1].
 
     Examples
     --------
     >>> import numpy as np
-    >>> connected_share(np.array([[0.0], [1.0], [9.0], [10.0]]), list("aaaa"), n_neighbors=1)
-    0.3333333333333333
+    >>> line = np.array([[0.0], [1.0], [9.0], [10.0]])
+    >>> connected_share(line, list("abab"), n_neighbors=1)
+    0.0
     """
-    X, codes, sizes = _checked(X, labels, n_neighbors)
-    _, component = connected_components(neighbor_graph(X, n_neighbors=n_neighbors))
-    together = np.zeros((len(sizes), component.max() + 1))
-    np.add.at(together, (codes, component), 1)
-    joined = (together * (together - 1)).sum(axis=1)
-    n_pairs = sizes * (sizes - 1)
-    return float((joined[n_pairs > 0] / n_pairs[n_pairs > 0]).mean())
+    X, classes = _checked(X, labels, average)
+    parts = paths.parts(neighbor_graph(X, n_neighbors=n_neighbors, n_jobs=n_jobs))
+    sizes = [np.unique(parts[rows], return_counts=True)[1] for rows in classes.values()]
+    joined = np.array([(size * (size - 1)).sum() for size in sizes], dtype=float)
+    return _mean(joined, _n_pairs(classes), average)
 
 
-def neighbor_graph(X: ArrayLike, *, n_neighbors: int = 10) -> csr_array:
-    """Symmetric graph of nearest neighbours, weighted by Euclidean distance.
+def graph_path(
+    X: ArrayLike,
+    source: int,
+    target: int,
+    *,
+    members: ArrayLike | None = None,
+    n_neighbors: int = 10,
+) -> np.ndarray:
+    """Shortest path between two samples in the graph of neighbours, to look at or to draw.
+
+    Of equally short paths the one that `graph_convexity_score` counts; where several lead
+    through equally few samples and equally many members, any one of them.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
+    source, target : int
+        Rows of `X`.
+    members : array-like of bool, shape (n_samples,), optional
+        The samples of the class that both belong to; it matters only where paths tie.
     n_neighbors : int, default=10
 
     Returns
     -------
-    scipy.sparse.csr_array of shape (n_samples, n_samples)
-        Zeros that are stored are edges between duplicates.
+    ndarray of int
+        Rows of `X` from `source` to `target`, both included; empty where no path exists.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> graph_path(np.arange(4.0)[:, None], 0, 3, n_neighbors=1)
+    array([0, 1, 2, 3])
     """
-    X = checks.features(X).astype(np.float64)
-    X = X - X.mean(axis=0)  # the search loses digits far from the origin
-    search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(X)
-    neighbors = search.kneighbors(return_distance=False)
-    n = len(X)
-    rows = np.repeat(np.arange(n), n_neighbors)
-    low, high = np.minimum(rows, neighbors.ravel()), np.maximum(rows, neighbors.ravel())
-    low, high = np.divmod(np.unique(low * n + high), n)
-    # Exact distances: the search expands |x - y|², which loses digits between near-duplicates.
-    distances = np.concatenate(
-        [
-            np.linalg.norm(X[low[part]] - X[high[part]], axis=1)
-            for part in np.array_split(np.arange(len(low)), 1 + len(low) * X.shape[1] // 10**7)
-        ]
-    )
-    # Built by sorting, not by adding sparse matrices: an explicit zero would be dropped.
-    sources, targets = np.concatenate([low, high]), np.concatenate([high, low])
-    order = np.lexsort((targets, sources))
-    indptr = np.searchsorted(sources[order], np.arange(n + 1))
-    return csr_array(
-        (np.tile(distances, 2)[order], targets[order], indptr),
-        shape=(n, n),
-    )
+    X = checks.features(X)
+    for name, row in (("source", source), ("target", target)):
+        if not 0 <= row < len(X):
+            raise ValueError(f"{name} is {row}, but X has rows 0 to {len(X) - 1}")
+    members = np.zeros(len(X), dtype=bool) if members is None else np.asarray(members)
+    if members.shape != (len(X),) or members.dtype != bool:
+        raise ValueError(
+            f"members has shape {members.shape} and dtype {members.dtype}; give one boolean for "
+            f"each of the {len(X)} rows of X"
+        )
+    graph = paths.rank(neighbor_graph(X, n_neighbors=n_neighbors), n_neighbors)
+    return paths.path(graph, source, target, members)
+
+
+def euclidean_convexity_score(
+    X: ArrayLike,
+    labels: ArrayLike,
+    classifier: Classifier,
+    *,
+    n_points: int = 10,
+    n_pairs: int = 5000,
+    average: Average = "macro",
+    random_state: int | np.random.Generator | None = None,
+) -> float | np.ndarray:
+    r"""Euclidean convexity: does a classifier find the class on the way between its members?
+
+    For pairs of members :math:`x, y` of a class, the points
+
+    .. math:: x + \frac{i}{n + 1} (y - x), \qquad i = 1 \dots n
+
+    go through the classifier; the score is the share that it puts in the class.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+    labels : array-like of shape (n_samples,)
+        Classes as `classifier` names them.
+    classifier : object with a method `predict`
+        From points (n, n_features) to classes (n,), such as a fitted scikit-learn classifier
+        or the rest of a network behind the layer that `X` comes from.
+    n_points : int, default=10
+        Points between the two ends, the ends left out.
+    n_pairs : int, default=5000
+        Pairs a class, drawn without replacement; all where there are no more.
+    average : {"macro", "micro"} or None, default="macro"
+        As in `graph_convexity_score`; "micro" is the mean over the pairs drawn.
+    random_state : int or Generator, optional
+
+    Returns
+    -------
+    float or ndarray of shape (n_classes,)
+        In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        As `graph_convexity_score`, or if the classifier does not know a class.
+    NotFittedError
+        If `classifier` is a scikit-learn estimator that is not fitted.
+
+    References
+    ----------
+    Tětková et al., *On convex decision regions in deep network representations*, Nature
+    Communications (2025), Methods, "Euclidean convexity".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> line, labels = np.array([[0.0], [1.0], [5.0], [9.0]]), ["a", "b", "b", "a"]
+    >>> nearest = KNeighborsClassifier(1).fit(line, labels)
+    >>> euclidean_convexity_score(line, labels, nearest, average=None)
+    array([0.2, 1. ])
+    """
+    if getattr(labels, "ndim", 1) == 2:
+        raise ValueError("labels is a matrix; a classifier needs one label a row")
+    for name, number in (("n_points", n_points), ("n_pairs", n_pairs)):
+        if number < 1:
+            raise ValueError(f"{name} is {number}; give at least 1")
+    if not hasattr(classifier, "predict"):
+        raise ValueError(f"classifier is {classifier!r}; give an object with a method predict")
+    if hasattr(classifier, "fit"):
+        check_is_fitted(classifier)
+    X, classes = _checked(X, labels, average)
+    known = getattr(classifier, "classes_", None)
+    if known is not None and (unknown := [name for name in classes if name not in list(known)]):
+        raise ValueError(
+            f"classifier does not know the class {unknown[0]!r}; fit it to the same labels"
+        )
+    rng = np.random.default_rng(random_state)
+    ways = np.arange(1, n_points + 1) / (n_points + 1)
+    n_drawn = np.minimum(_n_pairs(classes) // 2, n_pairs)
+    sums = np.zeros(len(classes))
+    n_at_once = max(1, _BLOCK // (n_points * X.shape[1]))
+    for number, (name, rows) in enumerate(classes.items()):
+        pairs = rows[_draw_pairs(len(rows), n_drawn[number], rng)]
+        for start in range(0, len(pairs), n_at_once):
+            x, y = X[pairs[start : start + n_at_once].T][:, :, None]
+            points = (x + ways[:, None] * (y - x)).reshape(-1, X.shape[1])
+            predicted = np.asarray(classifier.predict(points))
+            sums[number] += (predicted == name).sum() / n_points
+    return _mean(sums, n_drawn, average)
 
 
 def _checked(
-    X: ArrayLike, labels: ArrayLike, n_neighbors: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """X, the class of each sample as a number, and the size of each class."""
+    X: ArrayLike, labels: ArrayLike, average: Average
+) -> tuple[np.ndarray, Mapping[Hashable, np.ndarray]]:
+    """X and the rows of each class."""
+    if average not in ("macro", "micro", None):
+        raise ValueError(f"average is {average!r}; choose 'macro', 'micro' or None")
     X = checks.features(X)
-    codes = checks.labels(labels, len(X))
-    if not 1 <= n_neighbors < len(X):
+    classes = checks.classes(labels, len(X))
+    small = [name for name, rows in classes.items() if len(rows) < 2]
+    if len(small) == len(classes):
         raise ValueError(
-            f"n_neighbors is {n_neighbors}, but X has {len(X)} rows; choose from 1 to {len(X) - 1}"
+            f"labels has {len(classes)} classes and none of two members; there are no pairs"
         )
-    sizes = np.bincount(codes)
-    if sizes.max() < 2:
-        raise ValueError(f"labels has {len(sizes)} classes of one sample; give a class of two")
-    return X, codes, sizes
+    if small:
+        shown = ", ".join(repr(name) for name in small[:5]) + (", ..." if len(small) > 5 else "")
+        warnings.warn(
+            f"{len(small)} of {len(classes)} classes have fewer than two members and no score: "
+            f"{shown}",
+            stacklevel=3,
+        )
+    return X, classes
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
-def _sums_of_scores(indptr, indices, lengths, codes, sizes):
-    """For each sample, the sum of the path scores to the other members of its class."""
-    sums = np.zeros(len(codes))
-    for source in prange(len(codes)):
-        sums[source] = _sum_from(source, indptr, indices, lengths, codes, sizes)
-    return sums
+def _n_pairs(classes: Mapping[Any, np.ndarray]) -> np.ndarray:
+    """Ordered pairs of each class."""
+    sizes = np.array([len(rows) for rows in classes.values()])
+    return sizes * (sizes - 1)
 
 
-@njit(cache=True, error_model="numpy")
-def _sum_from(source, indptr, indices, lengths, codes, sizes):
-    """Dijkstra's algorithm from one sample, stopped once all of its class is reached.
-
-    Samples leave the heap by distance, then by steps. Every edge adds a step, so all that can
-    come before a sample on such a path has left the heap before it, also over edges of length
-    zero, and `members`, the most members of the class on the way, is final when it leaves.
-    """
-    n = len(codes)
-    distance = np.full(n, np.inf)
-    steps = np.zeros(n, dtype=np.int32)
-    members = np.zeros(n, dtype=np.int32)  # interior samples of the path that are of the class
-    place = np.full(n, _NEVER, dtype=np.int32)  # in the heap
-    heap = np.empty(n, dtype=np.int32)
-    keys = np.empty(n)  # distances of the samples in the heap, beside them for locality
-    heap[0], keys[0], distance[source] = source, 0.0, 0.0
-    n_heap = 1
-    n_missing = sizes[codes[source]] - 1
-    total = 0.0
-    while n_heap > 0 and n_missing > 0:
-        node, reached = heap[0], keys[0]
-        place[node] = _DONE
-        n_heap -= 1
-        if n_heap > 0:
-            _sift_down(heap, keys, place, steps, n_heap)
-        passed = members[node]
-        if codes[node] == codes[source] and node != source:
-            n_missing -= 1
-            n_interior = steps[node] - 1
-            total += passed / n_interior if n_interior > 0 else 1.0
-            passed += 1
-        step = steps[node] + 1
-        for edge in range(indptr[node], indptr[node + 1]):
-            other = indices[edge]
-            reach = reached + lengths[edge]
-            if place[other] == _DONE or reach > distance[other]:
-                continue
-            if reach < distance[other] or step < steps[other]:
-                distance[other], steps[other], members[other] = reach, step, passed
-                if place[other] == _NEVER:
-                    place[other] = n_heap
-                    n_heap += 1
-                _sift_up(heap, keys, place, steps, place[other], other, reach)
-            elif step == steps[other] and passed > members[other]:
-                members[other] = passed
-    return total
+def _mean(sums: np.ndarray, n_pairs: np.ndarray, average: Average) -> float | np.ndarray:
+    """From the sum of the scores over the pairs of each class."""
+    if average == "micro":
+        return float(sums.sum() / n_pairs.sum())
+    scores = np.divide(sums, n_pairs, out=np.full(len(sums), np.nan), where=n_pairs > 0)
+    return float(np.nanmean(scores)) if average == "macro" else scores
 
 
-@njit(cache=True, error_model="numpy", inline="always")
-def _sift_up(heap, keys, place, steps, position, node, key):
-    """Move a sample towards the root, from a place that is free for it."""
-    while position > 0:
-        parent = (position - 1) >> 1
-        above = heap[parent]
-        if not (key < keys[parent] or (key == keys[parent] and steps[node] < steps[above])):
-            break
-        heap[position], keys[position], place[above] = above, keys[parent], position
-        position = parent
-    heap[position], keys[position], place[node] = node, key, position
-
-
-@njit(cache=True, error_model="numpy", inline="always")
-def _sift_down(heap, keys, place, steps, n_heap):
-    """Fill the root, just taken, with the sample behind the last one, and restore the order."""
-    node, key = heap[n_heap], keys[n_heap]
-    position = 0
-    while True:
-        child = 2 * position + 1
-        if child >= n_heap:
-            break
-        right = child + 1
-        if right < n_heap and (
-            keys[right] < keys[child]
-            or (keys[right] == keys[child] and steps[heap[right]] < steps[heap[child]])
-        ):
-            child = right
-        below = heap[child]
-        if not (keys[child] < key or (keys[child] == key and steps[below] < steps[node])):
-            break
-        heap[position], keys[position], place[below] = below, keys[child], position
-        position = child
-    heap[position], keys[position], place[node] = node, key, position
+def _draw_pairs(n: int, n_pairs: int, rng: np.random.Generator) -> np.ndarray:
+    """Different unordered pairs of n things, (n_pairs, 2), all equally likely."""
+    number = rng.choice(n * (n - 1) // 2, n_pairs, replace=False, shuffle=False)
+    # Pairs in the order (1, 0), (2, 0), (2, 1), (3, 0): those before row i are i (i - 1) / 2.
+    i = ((1 + np.sqrt(1 + 8 * number)) / 2).astype(np.int64)
+    return np.stack([i, number - i * (i - 1) // 2], axis=1)

@@ -12,8 +12,10 @@ import matplotlib.pyplot as plt
 import matplotlib.ticker
 import numpy as np
 import pandas as pd
+from IPython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 FAMILY_NAMES = {"vit": "ViT", "beit": "BEiT", "data2vec": "data2vec"}
 MEASURE_NAMES = {
@@ -33,7 +35,9 @@ _OTHER_MARKER = "D"
 
 
 def set_style() -> None:
-    """Fonts and lines for all figures; call once a notebook."""
+    """Fonts and lines for all figures, as SVG without a date; call once a notebook."""
+    if get_ipython():
+        set_matplotlib_formats("svg", bbox_inches="tight", metadata={"Date": None})
     mpl.rcParams.update(
         {
             "figure.constrained_layout.use": True,

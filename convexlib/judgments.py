@@ -1,19 +1,43 @@
 """How human are the similarities of a space? Arrays in, numbers out."""
 
 from collections.abc import Iterator
-from typing import Literal
+from itertools import combinations
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numba import njit, prange
 from numpy.typing import ArrayLike
+from scipy import stats
+from scipy.optimize import brentq
+from scipy.spatial.distance import cdist
+from scipy.special import softmax
+from threadpoolctl import threadpool_limits
 
 from convexlib import checks
 
+Similarity = Literal["cosine", "dot", "euclidean"]
+Correlation = Literal["spearman", "pearson", "kendall"]
+
+CHANCE = 1 / 3
+"""Odd-one-out accuracy of a guess."""
+
+PAIRS = ((0, 1), (0, 2), (1, 2))
+"""The pairs of a triplet, in the order of its probabilities; the first was kept together."""
+
+_TIE = 1e-12  # similarities of equal pairs can differ in the last digits
+_ODD = np.array([-1, 2, 1, -1, 0, -1, -1, -1])  # by the set of the most similar pairs, in bits
+_SCORE = np.array([0, 1, 0, 1 / 2, 0, 1 / 2, 0, 1 / 3])
+
+
+class NoiseCeiling(NamedTuple):
+    """How well people predict each other: without, and with, the judgment to be predicted."""
+
+    lower: float
+    upper: float
+
 
 def odd_one_out_accuracy(
-    X: ArrayLike,
-    triplets: ArrayLike,
-    *,
-    similarity: Literal["cosine", "dot"] = "cosine",
+    X: ArrayLike, triplets: ArrayLike, *, similarity: Similarity = "cosine"
 ) -> float:
     """Share of triplets in which the space picks the same odd one out as people.
 
@@ -26,7 +50,8 @@ def odd_one_out_accuracy(
     X : array-like of shape (n_objects, n_features)
     triplets : array-like of int, shape (n_triplets, 3)
         Rows of `X`; columns 0 and 1 are the pair that people kept together.
-    similarity : {"cosine", "dot"}, default="cosine"
+    similarity : {"cosine", "dot", "euclidean"}, default="cosine"
+        "euclidean" is the negative distance.
 
     Returns
     -------
@@ -50,26 +75,355 @@ def odd_one_out_accuracy(
     >>> odd_one_out_accuracy(X, [[0, 1, 2]])
     1.0
     """
-    X = checks.features(X).astype(np.float64)
-    triplets = checks.triplets(triplets, len(X))
-    if similarity not in ("cosine", "dot"):
-        raise ValueError(f"similarity is {similarity!r}; choose 'cosine' or 'dot'")
-    if similarity == "cosine":
-        norms = np.linalg.norm(X, axis=1, keepdims=True)
-        if not norms.all():
-            row = int(np.argmin(norms))
-            raise ValueError(
-                f"X row {row} is all zeros and has no cosine; remove it or use similarity='dot'"
-            )
-        X = X / norms
-    S = X @ X.T
-    i, j, k = triplets.T
-    others = np.stack([S[i, k], S[j, k]])
-    ahead = S[i, j] - others
-    # Products of equal rows can differ in the last digits.
-    tied = abs(ahead) <= 1e-12 * S.diagonal()[triplets].max(axis=1)
-    agrees = (ahead > 0) | tied
-    return float(np.where(agrees.all(axis=0), 1 / (1 + tied.sum(axis=0)), 0.0).mean())
+    best = _most_similar(X, triplets, similarity)
+    n_of_kind = [np.count_nonzero(best == kind) for kind in range(len(_SCORE))]
+    return float(_SCORE @ n_of_kind / len(best))
+
+
+def odd_one_out_scores(
+    X: ArrayLike, triplets: ArrayLike, *, similarity: Similarity = "cosine"
+) -> np.ndarray:
+    """What each triplet adds to `odd_one_out_accuracy`: 1, 1/2, 1/3 or 0.
+
+    For intervals (`statistics.mean_over_objects`) and means over some of the triplets.
+    Parameters and errors are those of `odd_one_out_accuracy`.
+
+    Returns
+    -------
+    ndarray of shape (n_triplets,)
+
+    Examples
+    --------
+    >>> odd_one_out_scores([[1, 0], [1, 1], [1, -1]], [[0, 1, 2], [1, 2, 0]])
+    array([0.5, 0. ])
+    """
+    return _SCORE[_most_similar(X, triplets, similarity)]
+
+
+def odd_one_out_choices(
+    X: ArrayLike, triplets: ArrayLike, *, similarity: Similarity = "cosine"
+) -> np.ndarray:
+    """Which of the three the space finds odd: the one outside the most similar pair.
+
+    Parameters and errors are those of `odd_one_out_accuracy`.
+
+    Returns
+    -------
+    ndarray of int, shape (n_triplets,)
+        Column of `triplets`; 2 is the one that people found odd, -1 says that pairs tie.
+
+    Examples
+    --------
+    >>> odd_one_out_choices([[1, 0], [0, 1], [0.1, 0.9]], [[0, 1, 2], [1, 2, 0]])
+    array([0, 2])
+    """
+    return _ODD[_most_similar(X, triplets, similarity)]
+
+
+def odd_one_out_probabilities(
+    X: ArrayLike,
+    triplets: ArrayLike,
+    *,
+    temperature: float = 1.0,
+    similarity: Similarity = "cosine",
+) -> np.ndarray:
+    r"""How likely each pair is kept together: the softmax of the similarities.
+
+    .. math:: p_{ij} = \frac{\exp(s_{ij} / \tau)}
+              {\exp(s_{ij} / \tau) + \exp(s_{ik} / \tau) + \exp(s_{jk} / \tau)}
+
+    Parameters
+    ----------
+    X, triplets, similarity
+        As in `odd_one_out_accuracy`.
+    temperature : float, default=1.0
+        :math:`\tau`, above zero; see `fit_temperature`.
+
+    Returns
+    -------
+    ndarray of shape (n_triplets, 3)
+        For the pairs (0, 1), (0, 2) and (1, 2) of the columns; rows sum to one.
+
+    References
+    ----------
+    Muttenthaler et al. (2022), arXiv 2211.01201, equation 2.
+
+    Examples
+    --------
+    >>> odd_one_out_probabilities([[1, 0], [1, 1], [1, -1]], [[0, 1, 2]], similarity="dot")
+    array([[0.4223188, 0.4223188, 0.1553624]])
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}; give a number above zero")
+    return softmax(_of_pairs(X, triplets, similarity) / temperature, axis=1)
+
+
+def fit_temperature(
+    X: ArrayLike, triplets: ArrayLike, *, similarity: Similarity = "cosine"
+) -> float:
+    """Temperature at which `odd_one_out_probabilities` makes the judgments most likely.
+
+    The mean negative log-likelihood is convex in the inverse temperature, and its minimum is
+    found to ten digits.
+
+    Parameters and errors are those of `odd_one_out_accuracy`.
+
+    Returns
+    -------
+    float
+        Infinity where the similarities say no more than chance.
+
+    Raises
+    ------
+    ValueError
+        Also if the kept pair is the most similar one in all triplets: the colder, the likelier.
+
+    Examples
+    --------
+    >>> X = [[1, 0], [1, 0.2], [0, 1]]
+    >>> round(fit_temperature(X, [[0, 1, 2], [0, 1, 2], [0, 2, 1]]), 3)
+    0.73
+    """
+    pairs = _of_pairs(X, triplets, similarity)
+    pairs -= pairs[:, :1]
+    if (pairs <= 0).all() and (pairs < 0).any():
+        raise ValueError(
+            "the kept pair is the most similar one in all triplets, so that no temperature is low "
+            "enough; fit to more triplets"
+        )
+    spread = np.ptp(pairs)
+
+    def slope(cold: float) -> float:
+        """Of the mean negative log-likelihood, by the inverse temperature."""
+        return float((softmax(cold * pairs, axis=1) * pairs).sum(axis=1).mean())
+
+    if slope(0.0) >= 0:
+        return np.inf
+    coldest = 1 / spread
+    while slope(coldest) < 0:
+        coldest *= 2
+    return 1 / brentq(slope, 0.0, coldest, rtol=1e-10)
+
+
+def noise_ceiling(triplets: ArrayLike) -> NoiseCeiling:
+    """How accurate a prediction of the judgments can be, from triplets judged more than once.
+
+    The upper end is the accuracy of the most frequent choice of each triplet: no one who always
+    chooses alike does better on these judgments. The lower end predicts each judgment by the
+    most frequent choice among the others; what is true of people in general lies between.
+
+    Parameters
+    ----------
+    triplets : array-like of int, shape (n_judgments, 3)
+        Columns 0 and 1 are the pair that was kept together. Judgments of the same three objects
+        belong together; those of triplets judged once are passed over.
+
+    Returns
+    -------
+    NoiseCeiling
+        With fields lower and upper, in [0, 1].
+
+    References
+    ----------
+    Hebart et al. (2020), *Revealing the multidimensional mental representations of natural
+    objects*, Nature Human Behaviour 4, Methods, "noise ceiling", is the upper end.
+
+    Examples
+    --------
+    >>> noise_ceiling([[0, 1, 2], [1, 0, 2], [0, 1, 2], [0, 2, 1]])
+    NoiseCeiling(lower=0.75, upper=0.75)
+    """
+    triplets = checks.triplets(triplets)
+    _, which = np.unique(np.sort(triplets, axis=1), axis=0, return_inverse=True)
+    odd = (triplets[:, 2:] > triplets[:, :2]).sum(axis=1)  # place of the odd one among the three
+    counts = np.zeros((which.max() + 1, 3))
+    np.add.at(counts, (which.ravel(), odd), 1)
+    counts = counts[counts.sum(axis=1) > 1]
+    if len(counts) == 0:
+        raise ValueError("triplets holds no three objects twice; a ceiling needs repeats")
+    predicted = 0.0
+    for choice in range(3):
+        others = counts - np.eye(3)[choice]
+        best = others == others.max(axis=1, keepdims=True)
+        predicted += (counts[:, choice] * best[:, choice] / best.sum(axis=1)).sum()
+    n_judgments = counts.sum()
+    return NoiseCeiling(
+        float(predicted / n_judgments), float(counts.max(axis=1).sum() / n_judgments)
+    )
+
+
+def ceiling_share(accuracy: float, ceiling: float) -> float:
+    """Odd-one-out accuracy as a share of a noise ceiling, both counted from chance.
+
+    References
+    ----------
+    Hebart et al. (2020), as in `noise_ceiling`: 64.60 % at a ceiling of 67.22 % are 92 %.
+
+    Examples
+    --------
+    >>> round(ceiling_share(0.6460, 0.6722), 2)
+    0.92
+    """
+    if not CHANCE < ceiling <= 1:
+        raise ValueError(f"ceiling is {ceiling}; give a share above chance (1/3), up to 1")
+    return (accuracy - CHANCE) / (ceiling - CHANCE)
+
+
+def triplets_from_similarity(
+    similarity: ArrayLike,
+    *,
+    n_triplets: int | None = None,
+    random_state: int | np.random.Generator | None = None,
+) -> np.ndarray:
+    """Odd-one-out judgments of someone to whom things are that similar.
+
+    The pair of the highest similarity is kept together. Three objects of which two pairs
+    share the highest similarity, or a similarity is NaN, have no odd one out and are left out.
+
+    Parameters
+    ----------
+    similarity : array-like of shape (n_objects, n_objects) or (n_people, n_objects, n_objects)
+        Symmetric; the diagonal does not count. Of several people, the judgments of the first
+        come first.
+    n_triplets : int, optional
+        Draw so many threes, each person the same, instead of all there are.
+    random_state : int or Generator, optional
+
+    Returns
+    -------
+    ndarray of int, shape (n_triplets, 3)
+        Columns 0 and 1 are the pair kept together.
+
+    Examples
+    --------
+    >>> triplets_from_similarity([[1, 0.2, 0.9], [0.2, 1, 0.3], [0.9, 0.3, 1]])
+    array([[0, 2, 1]])
+    """
+    people = checks.similarity(similarity)
+    n_objects = people.shape[1]
+    if n_objects < 3:
+        raise ValueError(f"similarity has {n_objects} objects; a triplet needs 3")
+    if n_triplets is None:
+        threes = np.array([*combinations(range(n_objects), 3)])
+    elif n_triplets < 1:
+        raise ValueError(f"n_triplets is {n_triplets}; give at least 1, or None for all")
+    else:
+        rng = np.random.default_rng(random_state)
+        # Drawn without those already drawn: each stands for one of the objects that are left.
+        first, second, third = (rng.integers(n_objects - i, size=n_triplets) for i in range(3))
+        second += second >= first
+        low, high = np.minimum(first, second), np.maximum(first, second)
+        third += third >= low
+        third += third >= high
+        threes = np.sort(np.stack([first, second, third], axis=1), axis=1)
+    judged = []
+    for matrix in people:
+        pairs = np.stack([matrix[threes[:, i], threes[:, j]] for i, j in PAIRS], axis=1)
+        best = pairs == pairs.max(axis=1, keepdims=True)
+        clear = best.sum(axis=1) == 1
+        ways = np.array([[*pair, 3 - sum(pair)] for pair in PAIRS])[best[clear].argmax(axis=1)]
+        judged.append(np.take_along_axis(threes[clear], ways, axis=1))
+    return np.concatenate(judged)
+
+
+def rsa_score(
+    X: ArrayLike,
+    human_similarity: ArrayLike,
+    *,
+    metric: Literal["cosine", "correlation", "euclidean"] = "cosine",
+    method: Correlation = "spearman",
+) -> float:
+    """Representational similarity: correlation of a space's similarities with human ones.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_objects, n_features)
+    human_similarity : array-like, shape (n_objects, n_objects) or (n_people, n_objects, n_objects)
+        Symmetric; the diagonal does not count. The score of several people is the mean over
+        them, to be held against `rsa_noise_ceiling`.
+    metric : {"cosine", "correlation", "euclidean"}, default="cosine"
+        Similarity of two rows of `X`.
+    method : {"spearman", "pearson", "kendall"}, default="spearman"
+        Correlation over the pairs of objects; "kendall" is tau-b.
+
+    Returns
+    -------
+    float
+        In [-1, 1].
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, values are not finite, or all similarities are equal.
+
+    References
+    ----------
+    Kriegeskorte, Mur & Bandettini (2008), *Representational similarity analysis*, Frontiers in
+    Systems Neuroscience 2. Used on human judgments by Muttenthaler et al. (2022), section 3.
+
+    Examples
+    --------
+    >>> round(rsa_score([[0.0], [1.0], [3.0]], [[1, 0.8, 0.1], [0.8, 1, 0.5], [0.1, 0.5, 1]],
+    ...                 metric="euclidean"), 3)
+    1.0
+    """
+    X = checks.features(X)
+    people = checks.similarity(human_similarity, name="human_similarity")
+    n_objects = people.shape[1]
+    if len(X) != n_objects:
+        raise ValueError(
+            f"X has {len(X)} rows, but human_similarity is about {n_objects} objects; give one "
+            "row an object"
+        )
+    if metric == "correlation":
+        X = X - X.mean(axis=1, keepdims=True)
+    elif metric not in ("cosine", "euclidean"):
+        raise ValueError(f"metric is {metric!r}; choose 'cosine', 'correlation' or 'euclidean'")
+    S, _ = _similarities(X, "euclidean" if metric == "euclidean" else "cosine")
+    of_space = _upper(S[None], name="X")[0]
+    of_people = _upper(people, name="human_similarity")
+    return float(np.mean([_correlation(of_space, person, method) for person in of_people]))
+
+
+def rsa_noise_ceiling(
+    human_similarity: ArrayLike, *, method: Correlation = "spearman"
+) -> NoiseCeiling:
+    """How well any space can correlate with several people's similarities.
+
+    Parameters
+    ----------
+    human_similarity : array-like of shape (n_people, n_objects, n_objects)
+        At least two people.
+    method : {"spearman", "pearson", "kendall"}, default="spearman"
+
+    Returns
+    -------
+    NoiseCeiling
+        Mean correlation of a person with the mean of the others (lower) and of all (upper).
+        Means are over ranks, or, for "pearson", over standardised similarities.
+
+    References
+    ----------
+    Nili et al. (2014), *A toolbox for representational similarity analysis*, PLoS Computational
+    Biology 10, "noise ceiling".
+
+    Examples
+    --------
+    >>> person = [[1, 0.8, 0.1], [0.8, 1, 0.5], [0.1, 0.5, 1]]
+    >>> rsa_noise_ceiling([person, person]).upper
+    1.0
+    """
+    people = _upper(
+        checks.similarity(human_similarity, name="human_similarity"), name="human_similarity"
+    )
+    if len(people) < 2:
+        raise ValueError("human_similarity is of one person; a ceiling needs two")
+    scale = stats.zscore if method == "pearson" else stats.rankdata
+    scaled = scale(people, axis=1)
+    total = scaled.sum(axis=0)
+    lower = [_correlation(own, total - own, method) for own in scaled]
+    upper = [_correlation(own, total, method) for own in scaled]
+    return NoiseCeiling(float(np.mean(lower)), float(np.mean(upper)))
 
 
 def object_folds(
@@ -115,3 +469,73 @@ def object_folds(
     for part in range(n_folds):
         inside = of_triplet == part
         yield triplets[~inside.any(axis=1)], triplets[inside.all(axis=1)]
+
+
+def _most_similar(X: ArrayLike, triplets: ArrayLike, similarity: Similarity) -> np.ndarray:
+    """The pairs of each triplet that no other pair exceeds, as a sum of 1, 2 and 4."""
+    S, scale, triplets = _judged(X, triplets, similarity)
+    return _best_pairs(S, _TIE * scale, triplets)
+
+
+def _of_pairs(X: ArrayLike, triplets: ArrayLike, similarity: Similarity) -> np.ndarray:
+    """Similarity of each pair of each triplet, (n_triplets, 3)."""
+    S, _, triplets = _judged(X, triplets, similarity)
+    return np.stack([S[triplets[:, i], triplets[:, j]] for i, j in PAIRS], axis=1)
+
+
+def _judged(
+    X: ArrayLike, triplets: ArrayLike, similarity: Similarity
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Similarities of the objects, their scale, and the triplets; all checked."""
+    X = checks.features(X)
+    triplets = checks.triplets(triplets, len(X))
+    if similarity not in ("cosine", "dot", "euclidean"):
+        raise ValueError(f"similarity is {similarity!r}; choose 'cosine', 'dot' or 'euclidean'")
+    return *_similarities(X, similarity), triplets
+
+
+def _similarities(X: np.ndarray, similarity: Similarity) -> tuple[np.ndarray, np.ndarray]:
+    """Similarity of each pair of rows, and for each row what rounding errors are relative to."""
+    X = X.astype(np.float64)
+    if similarity == "euclidean":
+        return -cdist(X, X), np.linalg.norm(X - X.mean(axis=0), axis=1)
+    if similarity == "cosine":
+        largest = abs(X).max(axis=1, keepdims=True)
+        if not largest.all():
+            raise ValueError(
+                f"X row {int(np.argmin(largest))} is all zeros and has no cosine; remove it or "
+                "use another similarity"
+            )
+        X = X / largest
+        X = X / np.linalg.norm(X, axis=1, keepdims=True)
+    with threadpool_limits(1):  # threads that wait for more products would slow what follows
+        S = X @ X.T
+    return S, S.diagonal().copy()
+
+
+@njit(parallel=True, cache=True)
+def _best_pairs(S, tolerance, triplets):
+    best = np.empty(len(triplets), dtype=np.uint8)
+    for row in prange(len(triplets)):
+        i, j, k = triplets[row, 0], triplets[row, 1], triplets[row, 2]
+        least = max(S[i, j], S[i, k], S[j, k]) - max(tolerance[i], tolerance[j], tolerance[k])
+        best[row] = (S[i, j] >= least) + 2 * (S[i, k] >= least) + 4 * (S[j, k] >= least)
+    return best
+
+
+def _upper(people: np.ndarray, *, name: str) -> np.ndarray:
+    """Similarity of each pair of objects, (n_people, n_pairs), none constant."""
+    rows, columns = np.triu_indices(people.shape[1], k=1)
+    pairs = people[:, rows, columns]
+    if not np.isfinite(pairs).all():
+        raise ValueError(f"{name} holds similarities that are not finite; leave those objects out")
+    if pairs.shape[1] < 3 or (np.ptp(pairs, axis=1) == 0).any():
+        raise ValueError(f"{name} has equal similarities of all pairs; there is nothing to rank")
+    return pairs
+
+
+def _correlation(x: np.ndarray, y: np.ndarray, method: Correlation) -> float:
+    methods = {"spearman": stats.spearmanr, "pearson": stats.pearsonr, "kendall": stats.kendalltau}
+    if method not in methods:
+        raise ValueError(f"method is {method!r}; choose 'spearman', 'pearson' or 'kendall'")
+    return methods[method](x, y).statistic

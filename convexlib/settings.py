@@ -70,5 +70,5 @@ class Measures(_Settings):
 
     pooling: Literal["mean", "cls"] = "mean"
     n_neighbors: int = Field(10, ge=1)
-    similarity: Literal["cosine", "dot"] = "cosine"
+    similarity: Literal["cosine", "dot", "euclidean"] = "cosine"
     transform: Transform

@@ -1,20 +1,32 @@
 """How sure is a number? Means, correlations and their intervals."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit, prange
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from convexlib import checks
+
 MINUS = "\N{MINUS SIGN}"
+SIGNIFICANT = 0.05
+
+_BLOCK = 2**24  # numbers in memory at a time
 
 
 class Estimate(NamedTuple):
-    """A value with its confidence interval; NaN limits where none can be given."""
+    """A value with its confidence interval; NaN limits where none can be given.
+
+    `p_value` is that of a two-sided test against zero, corrected where several were made; NaN
+    where zero means nothing.
+    """
 
     value: float
     ci_low: float
     ci_high: float
+    p_value: float = np.nan
 
     def __str__(self) -> str:
         """For prose: the value and, in brackets, its interval."""
@@ -27,12 +39,15 @@ class Estimate(NamedTuple):
 
     @property
     def sign(self) -> str:
-        """For prose: on which side of zero the interval lies."""
+        """For prose: on which side of zero the interval lies, and whether the test agrees."""
         if np.isnan(self.ci_low):
             return "of unknown sign"
-        if self.ci_low > 0:
-            return "above zero"
-        return "below zero" if self.ci_high < 0 else "not distinguishable from zero"
+        if self.ci_low <= 0 <= self.ci_high:
+            return "not distinguishable from zero"
+        side = "above zero" if self.ci_low > 0 else "below zero"
+        if self.p_value >= SIGNIFICANT:
+            return f"{side} by itself, but not corrected for the tests beside it"
+        return side
 
 
 def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
@@ -58,14 +73,128 @@ def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     2.0
     """
     values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or len(values) == 0:
-        raise ValueError(f"values has shape {values.shape}; give at least one number")
+    _check_sample("values", values)
     _check_confidence(confidence)
     mean = float(values.mean())
     if len(values) == 1:
         return Estimate(mean, np.nan, np.nan)
-    half = stats.t.ppf(0.5 + confidence / 2, len(values) - 1) * stats.sem(values)
-    return Estimate(mean, float(mean - half), float(mean + half))
+    error = stats.sem(values)
+    half = stats.t.ppf(0.5 + confidence / 2, len(values) - 1) * error
+    # Values that are all the same leave no doubt.
+    p_value = 2 * stats.t.sf(abs(mean) / error, len(values) - 1) if error > 0 else mean == 0
+    return Estimate(mean, float(mean - half), float(mean + half), float(p_value))
+
+
+def bootstrap_mean(
+    values: ArrayLike,
+    clusters: ArrayLike | None = None,
+    *,
+    confidence: float = 0.95,
+    n_resamples: int = 10_000,
+    random_state: int = 0,
+) -> Estimate:
+    """Mean with a bootstrap interval, for many independent values, such as one per image.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,)
+    clusters : array-like of shape (n,), optional
+        What is really sampled, such as the model or the person that a value is of; whole
+        clusters are drawn. Each value by itself if not given.
+    confidence : float, default=0.95
+    n_resamples : int, default=10000
+    random_state : int, default=0
+
+    Returns
+    -------
+    Estimate
+        With the percentiles of the resampled means, and NaN limits for a single cluster.
+
+    References
+    ----------
+    Efron & Tibshirani, *An Introduction to the Bootstrap* (1993), chapter 13.
+
+    Examples
+    --------
+    >>> print(bootstrap_mean([0.0, 1.0] * 50))
+    0.50 [0.40, 0.60]
+    """
+    values = np.asarray(values, dtype=float)
+    _check_sample("values", values, None if clusters is None else len(clusters))
+    _check_confidence(confidence)
+    if clusters is None:
+        # Equal values are interchangeable: what counts is how many of each are drawn.
+        kinds, counts = np.unique(values, return_counts=True)
+        sums, sizes, n_draws = kinds, np.ones(len(kinds)), len(values)
+        shares = counts / n_draws
+    else:
+        _, codes = np.unique(clusters, return_inverse=True)
+        sums, sizes = np.bincount(codes, values), np.bincount(codes)
+        n_draws = len(sums)
+        shares = np.full(n_draws, 1 / n_draws)
+    mean = float(values.mean())
+    if n_draws < 2:
+        return Estimate(mean, np.nan, np.nan)
+    rng = np.random.default_rng(random_state)
+    resampled = []
+    for part in np.array_split(np.arange(n_resamples), 1 + n_resamples * len(sums) // _BLOCK):
+        draws = rng.multinomial(n_draws, shares, size=len(part))
+        resampled.append(draws @ sums / (draws @ sizes))
+    return _percentiles(mean, np.concatenate(resampled), confidence)
+
+
+def mean_over_objects(
+    scores: ArrayLike,
+    triplets: ArrayLike,
+    *,
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+    random_state: int = 0,
+) -> Estimate:
+    """Mean score of triplets, such as accuracy, with an interval for other objects of the kind.
+
+    Triplets that share an object are not independent. Objects are drawn with replacement; a
+    triplet counts as often as the product of how often its three objects were drawn.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_triplets,)
+        From `judgments.odd_one_out_scores`.
+    triplets : array-like of int, shape (n_triplets, 3)
+    confidence : float, default=0.95
+    n_resamples : int, default=2000
+    random_state : int, default=0
+
+    Returns
+    -------
+    Estimate
+
+    References
+    ----------
+    Davison & Hinkley, *Bootstrap Methods and their Application* (1997), section 3.8, on data
+    with several sources of variation.
+
+    Examples
+    --------
+    >>> mean_over_objects([1, 0, 1, 1], [[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]]).value
+    0.75
+    """
+    triplets = checks.triplets(triplets)
+    scores = np.asarray(scores, dtype=float)
+    _check_sample("scores", scores, len(triplets))
+    _check_confidence(confidence)
+    objects, rows = np.unique(triplets, return_inverse=True)
+    n_objects = len(objects)
+    rng = np.random.default_rng(random_state)
+    resampled = [
+        _weighted_means(
+            scores,
+            rows.reshape(-1, 3),
+            rng.multinomial(n_objects, np.full(n_objects, 1 / n_objects), size=len(part)),
+        )
+        for part in np.array_split(np.arange(n_resamples), 1 + n_resamples * n_objects // _BLOCK)
+    ]
+    return _percentiles(float(scores.mean()), np.concatenate(resampled), confidence)
 
 
 def pearson(
@@ -97,39 +226,151 @@ def pearson(
     Estimate
         With NaN limits for fewer than two clusters, and a NaN value where x or y is constant.
 
+    References
+    ----------
+    Field & Welsh, *Bootstrapping clustered data*, Journal of the Royal Statistical Society B 69
+    (2007), "cluster bootstrap".
+
     Examples
     --------
     >>> round(pearson([1, 2, 3, 4], [1, 2, 3, 5], list("aabb")).value, 3)
     0.983
     """
+    of_cluster = _moments(x, y, clusters, np.ones(np.shape(x), dtype=bool))
+    return _bootstrapped(of_cluster, _correlation, confidence, n_resamples, random_state)
+
+
+def pearson_difference(
+    x: ArrayLike,
+    y: ArrayLike,
+    first: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    confidence: float = 0.95,
+    n_resamples: int = 10_000,
+    random_state: int = 0,
+) -> Estimate:
+    """Pearson correlation of some points minus that of the others, with its interval.
+
+    As in `pearson`, whole clusters are resampled, so that points of both kinds that belong
+    together, such as the early and the late layers of a model, stay together.
+
+    Parameters
+    ----------
+    x, y : array-like of shape (n,)
+    first : array-like of bool, shape (n,)
+        Points of the correlation from which that of the others is subtracted.
+    clusters : array-like of shape (n,)
+    confidence, n_resamples, random_state
+        As in `pearson`.
+
+    Returns
+    -------
+    Estimate
+        NaN where x or y is constant among the points of either kind.
+
+    Examples
+    --------
+    >>> early = [True, True, True, False, False, False]
+    >>> pearson_difference([1, 2, 3, 1, 2, 3], [1, 2, 3, 3, 2, 1], early, list("abcabc")).value
+    2.0
+    """
+    first = np.asarray(first)
+    if first.dtype != bool or first.shape != np.shape(x) or min(first.sum(), (~first).sum()) < 2:
+        raise ValueError(
+            f"first has shape {first.shape} and dtype {first.dtype}; give a boolean for each point "
+            "of x, and two points of either kind"
+        )
+    both = np.stack([_moments(x, y, clusters, chosen) for chosen in (first, ~first)])
+    return _bootstrapped(
+        np.moveaxis(both, 0, 1).reshape(both.shape[1], -1),
+        lambda moments: _correlation(moments[..., :6]) - _correlation(moments[..., 6:]),
+        confidence,
+        n_resamples,
+        random_state,
+    )
+
+
+def corrected(p_values: ArrayLike) -> np.ndarray:
+    """P-values corrected for their number: the false discovery rate at which each would count.
+
+    Benjamini and Yekutieli's procedure, which allows tests that depend on each other in any
+    way, as those on the same models do. NaN stays NaN and does not count.
+
+    Examples
+    --------
+    >>> corrected([0.01, 0.04, float("nan")]).round(3)
+    array([0.03, 0.06,  nan])
+    """
+    corrected = np.array(p_values, dtype=float)
+    tested = np.isfinite(corrected)
+    if tested.any():
+        corrected[tested] = stats.false_discovery_control(corrected[tested], method="by")
+    return corrected
+
+
+def _bootstrapped(
+    of_cluster: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    confidence: float,
+    n_resamples: int,
+    random_state: int,
+) -> Estimate:
+    """A statistic of the sum over clusters, and its interval when clusters are resampled."""
+    _check_confidence(confidence)
+    value = float(statistic(of_cluster.sum(axis=0)))
+    n_clusters = len(of_cluster)
+    if n_clusters < 2 or np.isnan(value):
+        return Estimate(value, np.nan, np.nan)
+    rng = np.random.default_rng(random_state)
+    draws = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=n_resamples)
+    return _percentiles(value, statistic(draws @ of_cluster), confidence)
+
+
+def _percentiles(value: float, resampled: np.ndarray, confidence: float) -> Estimate:
+    # A resample in which nothing varies has no correlation and is passed over.
+    resampled = resampled[np.isfinite(resampled)]
+    if len(resampled) == 0:
+        return Estimate(value, np.nan, np.nan)
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(resampled, [tail, 100 - tail])
+    rarer = min((resampled <= 0).sum(), (resampled >= 0).sum())
+    p_value = min(1.0, 2 * (1 + rarer) / (1 + len(resampled)))
+    return Estimate(value, float(low), float(high), float(p_value))
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _weighted_means(scores, triplets, counts):
+    """Mean score for each row of counts; NaN where no triplet was drawn."""
+    means = np.empty(len(counts))
+    for draw in prange(len(counts)):
+        drawn = 0
+        sum_of_scores = 0.0
+        for row in range(len(triplets)):
+            i, j, k = triplets[row]
+            weight = counts[draw, i] * counts[draw, j] * counts[draw, k]
+            drawn += weight
+            sum_of_scores += weight * scores[row]
+        means[draw] = sum_of_scores / drawn
+    return means
+
+
+def _moments(x: ArrayLike, y: ArrayLike, clusters: ArrayLike, chosen: np.ndarray) -> np.ndarray:
+    """Sums of 1, x, y, x², y² and xy over the chosen points of each cluster, (n_clusters, 6)."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     if x.ndim != 1 or not x.shape == y.shape == np.shape(clusters) or len(x) < 2:
         raise ValueError(
             f"x, y and clusters have shapes {x.shape}, {y.shape} and {np.shape(clusters)}; "
             "give three of equal length, at least 2"
         )
-    _check_confidence(confidence)
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return Estimate(np.nan, np.nan, np.nan)
-    x, y = _standardized(x), _standardized(y)
+    if not np.isfinite([x, y]).all():
+        raise ValueError("x or y holds NaN or infinity; leave those points out")
     _, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    moments = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
-    n_clusters = codes.max() + 1
-    of_cluster = np.zeros((n_clusters, 6))
-    np.add.at(of_cluster, codes, moments)
-    value = float(_correlation(of_cluster.sum(axis=0)))
-    if n_clusters < 2:
-        return Estimate(value, np.nan, np.nan)
-    rng = np.random.default_rng(random_state)
-    draws = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=n_resamples)
-    resampled = _correlation(draws @ of_cluster)
-    tail = 50 * (1 - confidence)
-    # A resample in which x or y does not vary has no correlation and is passed over.
-    resampled = resampled[np.isfinite(resampled)]
-    if len(resampled) == 0:
-        return Estimate(value, np.nan, np.nan)
-    low, high = np.percentile(resampled, [tail, 100 - tail])
-    return Estimate(value, float(low), float(high))
+    moments = np.zeros((codes.max() + 1, 6))
+    x, y = _standardized(x, chosen), _standardized(y, chosen)
+    points = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+    np.add.at(moments, codes[chosen], points[chosen])
+    return moments
 
 
 def _correlation(moments: np.ndarray) -> np.ndarray:
@@ -142,8 +383,18 @@ def _correlation(moments: np.ndarray) -> np.ndarray:
     return np.clip((n * xy - x * y) / spread, -1, 1)
 
 
-def _standardized(x: np.ndarray) -> np.ndarray:
-    return (x - x.mean()) / x.std()
+def _standardized(x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    spread = x[chosen].std()
+    return (x - x[chosen].mean()) / (spread if spread > 0 else 1.0)
+
+
+def _check_sample(name: str, values: np.ndarray, n: int | None = None) -> None:
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(f"{name} has shape {values.shape}; give at least one number")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds NaN or infinity; leave those out")
+    if n is not None and len(values) != n:
+        raise ValueError(f"{name} has {len(values)} numbers, but they are of {n}; give one each")
 
 
 def _check_confidence(confidence: float) -> None:

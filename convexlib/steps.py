@@ -19,14 +19,14 @@ SPLITS = ("train", "validation", "test", "reference")
 
 
 def stimuli(study: Study) -> Result:
-    """Images, labels and human triplets of a study."""
+    """Images and labels of a study."""
 
     def write(folder: Path) -> None:
         from convexlib.stimuli import colors
 
-        arrays = {"triplets": colors.human_triplets()}
-        for split, (arrays[split], labels) in colors.splits(study.file.stimuli).items():
-            labels.to_parquet(folder / f"{split}.parquet")
+        arrays = {}
+        for split, (arrays[split], of_image) in colors.splits(study.file.stimuli).items():
+            of_image.to_parquet(folder / f"{split}.parquet")
         save_file(arrays, folder / "arrays.safetensors")
 
     dependencies = {
@@ -39,8 +39,13 @@ def stimuli(study: Study) -> Result:
 
 def images(study: Study, split: str) -> tuple[np.ndarray, pd.DataFrame]:
     """Images and labels of one split: train, validation, test or reference."""
-    labels = pd.read_parquet(stimuli(study).get() / f"{split}.parquet")
-    return _array(study, split), labels
+    with safe_open(stimuli(study).get() / "arrays.safetensors", framework="numpy") as file:
+        return file.get_tensor(split), labels(study, split)
+
+
+def labels(study: Study, split: str) -> pd.DataFrame:
+    """Labels of the images of one split, one row an image."""
+    return pd.read_parquet(stimuli(study).get() / f"{split}.parquet")
 
 
 def checkpoint(study: Study, model: Model) -> Result:
@@ -112,13 +117,13 @@ def measures(study: Study, model: Model) -> Result:
         from convexlib.stimuli import colors
 
         source = representations(study, model).get()
-        _, labels = images(study, "test")
+        of_image = labels(study, "test")
         table = of_model(
             n_layers(source / "test"),
             lambda layer: (load(source / "test", layer), load(source / "reference", layer)),
-            labels[colors.CATEGORY],
-            labels[colors.CONCEPT],
-            _array(study, "triplets"),
+            of_image[colors.CATEGORY],
+            of_image[colors.CONCEPT],
+            colors.human_triplets(),
             study.file.measures,
         )
         table.to_parquet(folder / "layers.parquet")
@@ -126,15 +131,19 @@ def measures(study: Study, model: Model) -> Result:
     dependencies = {
         "representations": representations(study, model).fingerprint,
         "settings": study.file.measures.model_dump(),
-        "code": _code("measures.py", "convexity.py", "judgments.py", "transforms.py", "checks.py"),
+        "code": _code(
+            "measures.py",
+            "convexity.py",
+            "neighbors.py",
+            "paths.py",
+            "judgments.py",
+            "transforms.py",
+            "checks.py",
+            "stimuli/colors.py",
+        ),
         "libraries": store.of_libraries("numpy", "scipy", "scikit-learn", "numba", "pandas"),
     }
     return Result(f"{study.name}/measures/{model.id}", dependencies, write)
-
-
-def _array(study: Study, name: str) -> np.ndarray:
-    with safe_open(stimuli(study).get() / "arrays.safetensors", framework="numpy") as file:
-        return file.get_tensor(name)
 
 
 def _fingerprint(study: Study, model: Model) -> str | dict[str, str]:

@@ -65,7 +65,8 @@ def correlations(study: Study) -> pd.DataFrame:
     -------
     DataFrame
         One row a part ("all layers", "first half", "second half") and variant ("all",
-        "pretrained", "finetuned"): value, ci_low, ci_high, n (points), n_lineages.
+        "pretrained", "finetuned"): value, ci_low, ci_high, p_value (corrected for the number
+        of rows), n (points), n_lineages.
     """
     points = convexity_and_accuracy(study)
     points["lineage"] = _lineage(points)
@@ -87,7 +88,46 @@ def correlations(study: Study) -> pd.DataFrame:
                     "n_lineages": chosen["lineage"].nunique(),
                 }
             )
-    return pd.DataFrame(rows)
+    return _corrected(pd.DataFrame(rows))
+
+
+def correlation_differences(study: Study) -> pd.DataFrame:
+    """How much the correlation of both measures differs between kinds of layers and models.
+
+    Returns
+    -------
+    DataFrame
+        One row a difference, "first half minus second half" (of all, pretrained and finetuned
+        models) or "pretrained minus finetuned" (in each part): difference, part, variant,
+        value, ci_low, ci_high as in `correlations`, p_value corrected for the number of rows.
+        Empty where a kind has fewer than two points.
+    """
+    points = convexity_and_accuracy(study)
+    points["lineage"] = _lineage(points)
+    halves = points[points["part"] != "all layers"]
+    kinds = [
+        ("first half minus second half", "halves", variant, chosen, chosen["part"] == "first half")
+        for variant in ("all", *VARIANTS)
+        for chosen in [halves if variant == "all" else halves[halves["variant"] == variant]]
+    ]
+    kinds += [
+        ("pretrained minus finetuned", part, "both", chosen, chosen["variant"] == "pretrained")
+        for part, chosen in points.groupby("part", sort=False)
+    ]
+    rows = [
+        {
+            "study": study.name,
+            "difference": difference,
+            "part": part,
+            "variant": variant,
+            **statistics.pearson_difference(
+                chosen[CONVEXITY], chosen[ODD_ONE_OUT], first, chosen["lineage"]
+            )._asdict(),
+        }
+        for difference, part, variant, chosen, first in kinds
+        if min(first.sum(), (~first).sum()) > 1
+    ]
+    return _corrected(pd.DataFrame(rows))
 
 
 def fine_tuning_deltas(study: Study) -> pd.DataFrame:
@@ -111,7 +151,8 @@ def change_with_depth(study: Study) -> pd.DataFrame:
     -------
     DataFrame
         One row a variant and measure: value is last minus embedding, with a 95 % t interval
-        over lineages (family, size and seed), and n, their number.
+        over lineages (family, size and seed), p_value, corrected for the number of rows, and n,
+        the number of lineages.
     """
     table = _original(layer_measures(study))
     table = table[table["depth"].isin([0.0, 1.0])]
@@ -143,7 +184,8 @@ def fine_tuning_summary(study: Study) -> pd.DataFrame:
     -------
     DataFrame
         One row a family and measure: value, with a 95 % t interval over lineages (size and
-        seed), and n, their number. Empty where the study has no pair.
+        seed), p_value, corrected for the number of rows, and n, the number of lineages. Empty
+        where the study has no pair.
     """
     return _over_lineages(_paired_deltas(study), ["study", "family", "measure"])
 
@@ -155,7 +197,8 @@ def transform_summary(study: Study) -> pd.DataFrame:
     -------
     DataFrame
         One row a part, variant and measure: value, with a 95 % t interval over lineages
-        (family, size and seed), and n, their number.
+        (family, size and seed), p_value, corrected for the number of rows, and n, the number of
+        lineages.
     """
     spaces = _both_spaces(study)
     gains = (spaces[ALIGNED] - spaces[ORIGINAL]).rename("value").reset_index()
@@ -169,7 +212,7 @@ def estimate(table: pd.DataFrame, **where: str) -> statistics.Estimate:
         table = table[table[column] == value] if len(table) else table
     if table.empty:
         return statistics.Estimate(float("nan"), float("nan"), float("nan"))
-    return statistics.Estimate(*table[["value", "ci_low", "ci_high"]].iloc[0])
+    return statistics.Estimate(*table[[*statistics.Estimate._fields]].iloc[0])
 
 
 def example_images(study: Study, *, n_per_concept: int) -> pd.DataFrame:
@@ -283,14 +326,24 @@ def _lineage(table: pd.DataFrame) -> pd.Series:
 
 
 def _over_seeds(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    rows = []
-    for key, values in table.groupby(keys, sort=False, dropna=False)["value"]:
-        estimate = statistics.mean_interval(values)
-        rows.append([*key, *estimate, len(values)])
-    return pd.DataFrame(rows, columns=[*keys, "value", "ci_low", "ci_high", "n"])
+    return _means(table, keys).drop(columns="p_value")
 
 
 def _over_lineages(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     lineage = _lineage(table).rename("lineage")
     means = table.groupby([*keys, lineage], sort=False)["value"].mean().reset_index()
-    return _over_seeds(means, keys)
+    return _corrected(_means(means, keys))
+
+
+def _means(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    rows = []
+    for key, values in table.groupby(keys, sort=False, dropna=False)["value"]:
+        rows.append([*key, *statistics.mean_interval(values), len(values)])
+    return pd.DataFrame(rows, columns=[*keys, *statistics.Estimate._fields, "n"])
+
+
+def _corrected(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with p-values corrected for the number of its rows."""
+    if len(table):
+        table["p_value"] = statistics.corrected(table["p_value"])
+    return table

@@ -1,22 +1,39 @@
 """Convexity asks every pair of a class whether the shortest way between them stays inside."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
-from itertools import permutations, product
+from itertools import combinations, pairwise, permutations, product
+from pathlib import Path
 from random import Random
 
 import networkx as nx
+import nnconvexity.euclidean
+import nnconvexity.graph
 import numba
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from scipy.stats import ortho_group
+from sklearn.exceptions import NotFittedError
+from sklearn.neighbors import KNeighborsClassifier
 
-from convexlib.convexity import connected_share, graph_convexity_score, neighbor_graph
+from convexlib.convexity import (
+    connected_share,
+    euclidean_convexity_score,
+    graph_convexity_score,
+    graph_path,
+)
+from convexlib.neighbors import neighbor_graph
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* fewer than two members")
+
+DATA = Path(os.environ.get("CONVEXLIB_DATA", "no-data"))
 
 World = tuple[np.ndarray, np.ndarray, int]
-Path = Sequence[int]
+Way = Sequence[int]
 
 quickly = settings(deadline=None, max_examples=30)
 
@@ -27,8 +44,8 @@ def generic_worlds(draw: st.DrawFn) -> World:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n_samples = draw(st.integers(4, 40))
     X = rng.normal(size=(n_samples, draw(st.integers(2, 5))))
-    labels = rng.integers(draw(st.integers(1, 4)), size=n_samples)
-    labels[1] = labels[0]
+    labels = rng.integers(draw(st.integers(2, 4)), size=n_samples)
+    labels[:3] = [0, 0, 1]
     return X, labels, draw(st.integers(1, min(n_samples - 1, 12)))
 
 
@@ -39,10 +56,12 @@ def tied_worlds(draw: st.DrawFn) -> World:
     grid = st.tuples(st.sampled_from([0, 3, 6, 9]), st.sampled_from([0, 4, 8, 12]))
     points = draw(st.one_of(st.lists(place, min_size=4, max_size=8) for place in (line, grid)))
     X = np.array(points, dtype=float)
+    assume((X[0] != X).any())
     n_neighbors = draw(st.integers(1, 3))
     lengths = neighbor_graph(X, n_neighbors=n_neighbors).data
     assume((lengths == lengths.round()).all())
     labels = np.array(draw(st.lists(st.booleans(), min_size=len(X), max_size=len(X))))
+    labels[:3] = [True, True, False]
     return X, labels, n_neighbors
 
 
@@ -59,23 +78,25 @@ def blobs(n_per_class: int, *, distance: float) -> tuple[np.ndarray, np.ndarray]
 
 
 def nearest_neighbors(X: np.ndarray, n_neighbors: int) -> nx.Graph:
+    """Each sample with all that are no farther than the last of its neighbours, one by one."""
     distances = cdist(X, X)
     graph = nx.Graph()
     graph.add_nodes_from(range(len(X)))
     for i, row in enumerate(distances):
         others = [j for j in np.argsort(row).tolist() if j != i]
-        graph.add_weighted_edges_from((i, j, row[j]) for j in others[:n_neighbors])
+        reach = row[others[n_neighbors - 1]] * (1 + 1e-12)
+        graph.add_weighted_edges_from((i, j, row[j]) for j in others if row[j] <= reach)
     return graph
 
 
-def share_inside(path: Path, labels: np.ndarray) -> float:
+def share_inside(path: Way, labels: np.ndarray) -> float:
     """Share of the interior of a path that has the label of its end; no path, no share."""
     if len(path) < 3:
         return float(len(path) == 2)
     return float(np.mean(labels[list(path[1:-1])] == labels[path[0]]))
 
 
-def scores_of_classes(labels: np.ndarray, path: Callable[[int, int], Path]) -> list[float]:
+def scores_of_classes(labels: np.ndarray, path: Callable[[int, int], Way]) -> list[float]:
     """Score of each class, pair by pair, along the path that is given for a pair."""
     scores = []
     for label in np.unique(labels):
@@ -85,15 +106,15 @@ def scores_of_classes(labels: np.ndarray, path: Callable[[int, int], Path]) -> l
     return scores
 
 
-def best_path(graph: nx.Graph, labels: np.ndarray, source: int, target: int) -> Path:
+def best_path(graph: nx.Graph, labels: np.ndarray, source: int, target: int) -> Way:
     """By the rule: shortest, then fewest steps, then most members; tried one by one."""
     if not nx.has_path(graph, source, target):
         return []
 
-    def rank(path: Path) -> tuple[int, int]:
+    def rank(path: Way) -> tuple[int, int]:
         return len(path), -int((labels[list(path)] == labels[source]).sum())
 
-    paths: Iterable[Path] = nx.all_shortest_paths(graph, source, target, weight="weight")
+    paths: Iterable[Way] = nx.all_shortest_paths(graph, source, target, weight="weight")
     return min(paths, key=rank)
 
 
@@ -104,19 +125,13 @@ def expected_in_generic_world(X: np.ndarray, labels: np.ndarray, n_neighbors: in
 
 
 def expected_in_tied_world(X: np.ndarray, labels: np.ndarray, n_neighbors: int) -> list[float]:
-    # Which of equally near neighbours are kept is not part of the rule, so take the graph as is.
-    edges = neighbor_graph(X, n_neighbors=n_neighbors).tocoo()
-    graph = nx.Graph()
-    graph.add_nodes_from(range(len(X)))
-    graph.add_weighted_edges_from(
-        zip(edges.row.tolist(), edges.col.tolist(), edges.data.tolist(), strict=True)
-    )
+    graph = nearest_neighbors(X, n_neighbors)
     return scores_of_classes(
         labels, lambda source, target: best_path(graph, labels, source, target)
     )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=300)
 @given(generic_worlds())
 def test_the_score_is_what_networkx_finds_pair_by_pair(world: World) -> None:
     X, labels, n_neighbors = world
@@ -133,7 +148,7 @@ def test_the_score_is_what_networkx_finds_among_many_samples(n_neighbors: int) -
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=300)
 @given(tied_worlds())
 def test_of_equally_short_paths_the_fewest_steps_then_the_most_members_count(world: World) -> None:
     X, labels, n_neighbors = world
@@ -166,6 +181,15 @@ def test_of_the_many_ways_around_a_cube_the_most_members_count(seed: int) -> Non
     scores = graph_convexity_score(X, labels, n_neighbors=4, average=None)
     expected = expected_in_tied_world(X, labels, 4)
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_rule_holds_on_a_grid_of_many_ties(seed: int) -> None:
+    """All lengths are 1: hundreds of pairs with many shortest paths, beyond one batch of lanes."""
+    X = np.array([*product(range(6), repeat=2)], dtype=float)
+    labels = np.random.default_rng(seed).integers(2, size=len(X))
+    scores = graph_convexity_score(X, labels, n_neighbors=2, average=None)
+    np.testing.assert_allclose(scores, expected_in_tied_world(X, labels, 2), rtol=0, atol=1e-12)
 
 
 def test_one_of_two_ways_around_a_square_leads_through_the_class() -> None:
@@ -276,10 +300,45 @@ def test_macro_is_the_mean_over_classes_and_micro_the_mean_over_pairs(world: Wor
 def test_a_class_of_one_has_no_score_and_is_left_out_of_the_mean() -> None:
     line = np.array([[0.0], [1.0], [2.0], [3.0]])
     labels = ["a", "b", "a", "a"]
-    scores = graph_convexity_score(line, labels, n_neighbors=1, average=None)
+    with pytest.warns(UserWarning, match="1 of 2 classes have fewer than two members .*: 'b'"):
+        scores = graph_convexity_score(line, labels, n_neighbors=1, average=None)
     np.testing.assert_array_equal(scores, [1 / 6 * (0 + 0.5 + 0 + 1 + 0.5 + 1), np.nan])
     assert graph_convexity_score(line, labels, n_neighbors=1) == scores[0]
     assert connected_share(line, labels, n_neighbors=1) == 1.0
+
+
+@quickly
+@given(generic_worlds())
+def test_a_membership_matrix_says_the_same_as_labels(world: World) -> None:
+    X, labels, n_neighbors = world
+    names = np.unique(labels)
+    for measure in (graph_convexity_score, connected_share):
+        of_labels = measure(X, labels, n_neighbors=n_neighbors, average=None)
+        membership = labels[:, None] == names
+        of_matrix = measure(X, membership, n_neighbors=n_neighbors, average=None)
+        np.testing.assert_array_equal(of_matrix, of_labels)
+
+
+@quickly
+@given(generic_worlds(), st.integers(0, 2**32 - 1))
+def test_classes_may_overlap_and_leave_samples_out(world: World, seed: int) -> None:
+    X, _, n_neighbors = world
+    membership = np.random.default_rng(seed).random((len(X), 3)) < 0.4
+    membership[:2] = True
+    membership[2] = False
+    scores = graph_convexity_score(X, membership, n_neighbors=n_neighbors, average=None)
+    for members, score in zip(membership.T, scores, strict=True):
+        expected = expected_in_generic_world(X, members, n_neighbors)[-1]
+        assert score == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_table_of_members_names_its_classes() -> None:
+    X, labels = blobs(5, distance=2.0)
+    table = pd.DataFrame({"all but one": labels < 3, "none": labels > 3})
+    table.iloc[0, 0] = False
+    with pytest.warns(UserWarning, match="1 of 2 classes .*: 'none'"):
+        scores = graph_convexity_score(X, table, n_neighbors=2, average=None)
+    assert np.isnan(scores).tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -309,14 +368,14 @@ def test_a_class_that_keeps_to_itself_is_convex(size: int, n_neighbors: int) -> 
 
 def test_a_pair_without_a_path_scores_zero() -> None:
     X, clusters = blobs(11, distance=1000.0)
-    same_label = np.zeros(len(X))
-    together = 3 * 11 * 10 / (33 * 32)
-    assert graph_convexity_score(X, same_label, n_neighbors=10) == pytest.approx(together)
+    both = clusters < 2
+    scores = graph_convexity_score(X, both, n_neighbors=10, average=None)
+    assert scores == pytest.approx([1.0, 2 * 11 * 10 / (22 * 21)])
     assert graph_convexity_score(X[::11], clusters[::11] > 0, n_neighbors=2) == 1.0
 
 
 @pytest.mark.parametrize(
-    ("labels", "score"), [("aaaa", 1.0), ("abba", 0.5), ("abab", 0.0), ("aabb", 1.0)]
+    ("labels", "score"), [("aaab", 1.0), ("abba", 0.5), ("abab", 0.0), ("aabb", 1.0)]
 )
 def test_on_a_line_a_class_is_convex_when_it_has_no_gap(labels: str, score: float) -> None:
     line = np.arange(4.0)[:, None]
@@ -340,9 +399,14 @@ def test_duplicates_are_neighbours_at_distance_zero() -> None:
     assert connected_share(X, list("aabb"), n_neighbors=1) == 1.0
 
 
-def test_samples_that_are_all_the_same_are_convex() -> None:
-    X = np.ones((8, 3))
-    assert graph_convexity_score(X, list("abababab"), n_neighbors=7) == 1.0
+def test_many_duplicates_are_all_neighbours_of_each_other() -> None:
+    X = np.repeat(np.eye(3), 40, axis=0)
+    graph = neighbor_graph(X, n_neighbors=10)
+    assert graph.nnz == 3 * 40 * 39
+    assert graph_convexity_score(X, np.repeat(list("abc"), 40)) == 1.0
+    assert graph_convexity_score(X, np.tile(list("abc"), 40)) == pytest.approx(
+        3 * 13.33 * 12.33 / (40 * 39), abs=1e-3
+    )
 
 
 def test_half_the_digits_are_enough() -> None:
@@ -376,30 +440,163 @@ def test_no_class_is_more_convex_than_it_is_connected(world: World) -> None:
 
 @quickly
 @given(generic_worlds())
-def test_neighbours_are_the_nearest_and_both_ways(world: World) -> None:
-    X, _, n_neighbors = world
-    graph = neighbor_graph(X, n_neighbors=n_neighbors).toarray()
-    expected = nx.to_numpy_array(nearest_neighbors(X, n_neighbors))
-    assert (graph == graph.T).all()
-    np.testing.assert_allclose(graph, expected, rtol=1e-12)
+def test_the_path_is_the_one_that_networkx_finds(world: World) -> None:
+    X, labels, n_neighbors = world
+    graph = nearest_neighbors(X, n_neighbors)
+    members = labels == labels[0]
+    for target in range(1, len(X), 5):
+        path = graph_path(X, 0, target, members=members, n_neighbors=n_neighbors).tolist()
+        assert path == (best_path(graph, labels, 0, target) if path else [])
+        assert bool(path) == nx.has_path(graph, 0, target)
 
 
 @quickly
-@given(generic_worlds() | tied_worlds())
-def test_every_sample_has_its_nearest_neighbours(world: World) -> None:
-    X, _, n_neighbors = world
-    graph, distances = neighbor_graph(X, n_neighbors=n_neighbors), cdist(X, X)
-    assert graph.has_sorted_indices
-    for i in range(len(X)):
-        linked = graph.indices[graph.indptr[i] : graph.indptr[i + 1]]
-        assert i not in linked
-        nearest = np.sort(np.delete(distances[i], i))[:n_neighbors]
-        np.testing.assert_allclose(np.sort(distances[i, linked])[:n_neighbors], nearest)
+@given(tied_worlds())
+def test_the_path_is_one_that_counts(world: World) -> None:
+    X, labels, n_neighbors = world
+    graph = nearest_neighbors(X, n_neighbors)
+    for target in np.flatnonzero(labels == labels[0])[1:].tolist():
+        path = graph_path(X, 0, target, members=labels == labels[0], n_neighbors=n_neighbors)
+        best = best_path(graph, labels, 0, target)
+        assert len(path) == len(best)
+        assert share_inside(path.tolist(), labels) == share_inside(best, labels)
+        assert all(graph.has_edge(*step) for step in pairwise(path.tolist()))
 
 
-def test_near_duplicates_far_from_the_origin_keep_their_distance() -> None:
-    X = np.array([[1000.0], [1000.0 + 1e-9], [1001.0]])
-    assert neighbor_graph(X, n_neighbors=2)[0, 1] == pytest.approx(1e-9, rel=1e-3)
+def test_a_path_to_itself_is_a_single_sample() -> None:
+    X, _ = blobs(5, distance=2.0)
+    assert graph_path(X, 3, 3, n_neighbors=2).tolist() == [3]
+
+
+def test_a_long_chain_has_more_steps_than_a_small_number_holds() -> None:
+    """Two thousand steps, and lengths over ten orders of magnitude."""
+    X = np.cumsum(np.concatenate([np.full(1000, 1e-5), np.full(1000, 1e5)]))[:, None]
+    members = np.zeros(2000, dtype=bool)
+    members[[0, -1]] = True
+    members[1:999:2] = True
+    path = graph_path(X, 0, 1999, members=members, n_neighbors=1)
+    assert path.tolist() == [*range(2000)]
+    scores = graph_convexity_score(X[:300], members[:300], n_neighbors=1, average=None)
+    expected = expected_in_generic_world(X[:300], members[:300], 1)
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
+
+
+def test_the_graph_has_as_many_threads_as_asked_for_and_leaves_the_others_be() -> None:
+    X, labels = blobs(30, distance=2.0)
+    before = numba.get_num_threads()
+    scores = {graph_convexity_score(X, labels, n_jobs=n_jobs) for n_jobs in (1, 2, 100, -1, None)}
+    assert len(scores) == 1
+    assert numba.get_num_threads() == before
+
+
+needs_data = pytest.mark.skipif(
+    not (DATA / "things").is_dir(), reason="needs the THINGS data; set CONVEXLIB_DATA"
+)
+
+
+@needs_data
+def test_categories_of_things_are_convex_in_human_embeddings() -> None:
+    """27 overlapping categories, which leave many objects out."""
+    table = pd.read_csv(DATA / "things" / "Categories_final_20200131_fixedUniqueID.tsv", sep="\t")
+    membership = table.loc[:, "animal":"weapon"].notna()
+    assert membership.shape == (1854, 27)
+    vice = np.load(DATA / "things" / "vice_embedding.npy")
+    spose = np.loadtxt(DATA / "things" / "spose_embedding_66d_sorted.txt")
+    shuffled = membership.sample(frac=1, random_state=0)
+    assert graph_convexity_score(vice, membership) == pytest.approx(0.6817, abs=1e-4)
+    assert graph_convexity_score(spose, membership) == pytest.approx(0.7257, abs=1e-4)
+    assert graph_convexity_score(vice, shuffled) < 0.1
+
+
+@pytest.mark.parametrize("distance", [1.0, 3.0, 8.0])
+def test_the_official_package_agrees_where_it_takes_all_pairs(distance: float) -> None:
+    """Its sample of 5,000 pairs is all of them up to 71 members; it rounds to 0.01 %."""
+    X, labels = blobs(60, distance=distance)
+    mean, of_class = nnconvexity.graph.compute_graph_convexity(X, labels)
+    scores = graph_convexity_score(X, labels, average=None)
+    np.testing.assert_allclose(100 * scores, [*of_class.values()], atol=0.005 + 1e-9)
+    micro = graph_convexity_score(X, labels, average="micro")
+    assert 100 * micro == pytest.approx(mean, abs=0.005 + 1e-9)
+
+
+class Halves:
+    """Names a point by the side of zero on which its first coordinate lies."""
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return np.where(X[:, 0] < 0, "left", "right")
+
+
+@quickly
+@given(st.integers(0, 2**32 - 1))
+def test_a_half_space_is_convex_in_the_euclidean_sense(seed: int) -> None:
+    X = np.random.default_rng(seed).normal(size=(30, 3))
+    X[:4, 0] = [-1, -1, 1, 1]
+    assert euclidean_convexity_score(X, Halves().predict(X), Halves(), random_state=seed) == 1.0
+
+
+@pytest.mark.parametrize("n_points", [1, 2, 10])
+def test_all_segments_of_a_small_class_are_walked(n_points: int) -> None:
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    labels = np.array(list("ab") * 10)
+    nearest = KNeighborsClassifier(1).fit(X, labels)
+    expected = []
+    for label in "ab":
+        inside = []
+        for x, y in combinations(X[labels == label], 2):
+            ways = np.linspace(0, 1, n_points + 2)[1:-1, None]
+            inside.append((nearest.predict(x + ways * (y - x)) == label).mean())
+        expected.append(np.mean(inside))
+    scores = euclidean_convexity_score(X, labels, nearest, n_points=n_points, average=None)
+    np.testing.assert_allclose(scores, expected)
+    for average in ("macro", "micro"):
+        score = euclidean_convexity_score(X, labels, nearest, n_points=n_points, average=average)
+        assert score == pytest.approx(np.mean(expected))
+
+
+def test_the_official_package_finds_the_same_euclidean_convexity() -> None:
+    X, labels = blobs(30, distance=2.0)
+    nearest = KNeighborsClassifier(1).fit(X, labels)
+    mean, of_class = nnconvexity.euclidean.compute_euclidean_convexity(
+        X, labels, lambda points, layer: nearest.predict(points.numpy()), layer=0
+    )
+    scores = euclidean_convexity_score(X, labels, nearest, average=None)
+    np.testing.assert_allclose(100 * scores, [*of_class.values()], atol=0.005 + 1e-9)
+    assert 100 * scores.mean() == pytest.approx(mean, abs=0.005 + 1e-9)
+
+
+def test_a_sample_of_segments_is_near_all_of_them() -> None:
+    X, labels = blobs(60, distance=2.0)
+    nearest = KNeighborsClassifier(5).fit(X, labels)
+    everything = euclidean_convexity_score(X, labels, nearest)
+    some = [
+        euclidean_convexity_score(X, labels, nearest, n_pairs=300, random_state=seed)
+        for seed in range(5)
+    ]
+    assert len(set(some)) == 5
+    assert some == pytest.approx([everything] * 5, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"classifier": KNeighborsClassifier(1)}, NotFittedError, "not fitted"),
+        ({"classifier": "nearest"}, ValueError, "classifier is 'nearest'; give an object with"),
+        ({"labels": list("acac")}, ValueError, "classifier does not know the class 'c'"),
+        ({"labels": np.eye(4, dtype=bool)}, ValueError, "labels is a matrix"),
+        ({"n_points": 0}, ValueError, "n_points is 0; give at least 1"),
+        ({"n_pairs": 0}, ValueError, "n_pairs is 0; give at least 1"),
+    ],
+)
+def test_a_mistake_in_a_euclidean_measure_is_named(
+    arguments: dict, error: type[Exception], message: str
+) -> None:
+    line, labels = np.arange(4.0)[:, None], list("abab")
+    arguments = {
+        "labels": labels,
+        "classifier": KNeighborsClassifier(1).fit(line, labels),
+    } | arguments
+    with pytest.raises(error, match=message):
+        euclidean_convexity_score(line, **arguments)
 
 
 def changed(value: float) -> np.ndarray:
@@ -416,7 +613,15 @@ BAD = [
     ({"X": np.ones((8, 0))}, r"X has shape \(8, 0\); give a non-empty array"),
     ({"X": np.full((8, 2), "red")}, r"X has dtype <U3; give numbers"),
     ({"labels": list("aabbccd")}, r"labels has shape \(7,\), but X has 8 rows; give one label"),
-    ({"labels": list("abcdefgh")}, r"labels has 8 classes of one sample; give a class of two"),
+    ({"labels": list("abcdefgh")}, r"labels has 8 classes and none of two members"),
+    ({"labels": list("aaaaaaaa")}, r"labels has the one class 'a' for all rows; give two"),
+    ({"labels": np.ones((8, 1), bool)}, r"labels has one class that holds all rows"),
+    ({"labels": np.ones((8, 2))}, r"labels has shape \(8, 2\) and dtype float64.* boolean matrix"),
+    ({"labels": np.ones((7, 2), bool)}, r"labels has shape \(7, 2\) and dtype bool, but X has 8"),
+    ({"labels": np.ones((8, 0), bool)}, r"labels has shape \(8, 0\) and dtype bool"),
+    ({"labels": [["a"]] * 8}, r"labels are not hashable"),
+    ({"X": np.ones((8, 3))}, r"X has the same values in all 8 rows"),
+    ({"n_jobs": 0}, r"n_jobs is 0; give a number of threads, or None or -1 for all"),
     ({"n_neighbors": 0}, r"n_neighbors is 0, but X has 8 rows; choose from 1 to 7"),
     ({"n_neighbors": 8}, r"n_neighbors is 8, but X has 8 rows; choose from 1 to 7"),
 ]
@@ -430,6 +635,19 @@ def test_a_mistake_is_named(measure: Callable, arguments: dict, message: str) ->
         measure(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"source": -1}, "source is -1, but X has rows 0 to 7"),
+        ({"target": 8}, "target is 8, but X has rows 0 to 7"),
+        ({"members": np.ones(8)}, r"members has shape \(8,\) and dtype float64; give one boolean"),
+    ],
+)
+def test_a_mistake_in_the_ends_of_a_path_is_named(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        graph_path(changed(5.0), **{"source": 0, "target": 1, "n_neighbors": 2} | arguments)
+
+
 def test_an_unknown_average_is_named() -> None:
     with pytest.raises(ValueError, match="average is 'weighted'; choose 'macro', 'micro' or None"):
         graph_convexity_score(changed(5.0), list("aabbaabb"), n_neighbors=2, average="weighted")
@@ -439,9 +657,3 @@ def test_a_label_that_is_nan_is_refused() -> None:
     X, labels = blobs(4, distance=2.0)
     with pytest.raises(ValueError, match="labels hold NaN"):
         graph_convexity_score(X, np.where(labels == 0, np.nan, labels), n_neighbors=2)
-
-
-def test_a_space_far_from_the_origin_has_the_same_neighbours() -> None:
-    X = np.random.default_rng(0).normal(size=(60, 4))
-    here, there = (neighbor_graph(x, n_neighbors=4).indices for x in (X, X + 1e7))
-    np.testing.assert_array_equal(here, there)

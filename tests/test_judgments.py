@@ -1,6 +1,8 @@
 """A space is as human as the share of odd ones out that it picks as people do."""
 
 import os
+from collections import Counter
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
@@ -8,8 +10,26 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
+from scipy.io import loadmat
+from scipy.spatial.distance import cdist, pdist
 
-from convexlib.judgments import object_folds, odd_one_out_accuracy
+from convexlib.judgments import (
+    CHANCE,
+    PAIRS,
+    NoiseCeiling,
+    ceiling_share,
+    fit_temperature,
+    noise_ceiling,
+    object_folds,
+    odd_one_out_accuracy,
+    odd_one_out_choices,
+    odd_one_out_probabilities,
+    odd_one_out_scores,
+    rsa_noise_ceiling,
+    rsa_score,
+    triplets_from_similarity,
+)
 from convexlib.stimuli import colors
 
 DATA = Path(os.environ.get("CONVEXLIB_DATA", "no-data"))
@@ -18,6 +38,8 @@ quickly = settings(deadline=None, max_examples=50)
 
 seeds = st.integers(0, 2**32 - 1)
 both_similarities = pytest.mark.parametrize("similarity", ["cosine", "dot"])
+SIMILARITIES = ["cosine", "dot", "euclidean"]
+each_similarity = pytest.mark.parametrize("similarity", SIMILARITIES)
 
 
 def random_triplets(n_objects: int, n_triplets: int, rng: np.random.Generator) -> np.ndarray:
@@ -36,7 +58,7 @@ def random_space(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(30, 6)), random_triplets(30, 50, rng)
 
 
-@both_similarities
+@each_similarity
 @pytest.mark.parametrize(
     ("triplets", "accuracy"),
     [
@@ -73,12 +95,12 @@ def test_two_equally_similar_pairs_count_one_half(
     assert odd_one_out_accuracy(X, [triplet], similarity=similarity) == accuracy
 
 
-@both_similarities
+@each_similarity
 def test_three_equally_similar_pairs_count_one_third(similarity: str) -> None:
     assert odd_one_out_accuracy(np.eye(3), [[2, 0, 1]], similarity=similarity) == 1 / 3
 
 
-@both_similarities
+@each_similarity
 @pytest.mark.parametrize("n_features", [3, 7, 17, 100, 384, 768])
 def test_a_space_in_which_all_is_the_same_is_right_by_chance(
     n_features: int, similarity: str
@@ -95,7 +117,7 @@ def test_a_space_with_a_single_direction_is_right_by_chance(n_features: int) -> 
     assert odd_one_out_accuracy(X, colors.human_triplets()) == pytest.approx(1 / 3)
 
 
-@both_similarities
+@each_similarity
 def test_a_space_of_noise_is_right_by_chance(similarity: str) -> None:
     rng = np.random.default_rng(0)
     X, triplets = rng.normal(size=(200, 20)), random_triplets(200, 20_000, rng)
@@ -105,7 +127,7 @@ def test_a_space_of_noise_is_right_by_chance(similarity: str) -> None:
 
 
 @quickly
-@given(seeds, st.sampled_from(["cosine", "dot"]))
+@given(seeds, st.sampled_from(SIMILARITIES))
 def test_the_order_of_the_kept_pair_does_not_matter(seed: int, similarity: str) -> None:
     X, triplets = random_space(np.random.default_rng(seed))
     accuracies = {
@@ -116,7 +138,7 @@ def test_the_order_of_the_kept_pair_does_not_matter(seed: int, similarity: str) 
 
 
 @quickly
-@given(seeds, st.sampled_from(["cosine", "dot"]))
+@given(seeds, st.sampled_from(SIMILARITIES))
 def test_one_of_three_objects_is_odd(seed: int, similarity: str) -> None:
     X, triplets = random_space(np.random.default_rng(seed))
     ways = [[0, 1, 2], [0, 2, 1], [1, 2, 0]]
@@ -142,13 +164,23 @@ def test_the_dot_product_knows_of_length() -> None:
 
 
 @quickly
-@given(seeds, st.sampled_from(["cosine", "dot"]))
+@given(seeds, st.sampled_from(SIMILARITIES))
 def test_rotating_the_space_leaves_accuracy_unchanged(seed: int, similarity: str) -> None:
     rng = np.random.default_rng(seed)
     X, triplets = random_space(rng)
     rotation, _ = np.linalg.qr(rng.normal(size=(6, 6)))
     before, after = (
         odd_one_out_accuracy(Z, triplets, similarity=similarity) for Z in (X, X @ rotation)
+    )
+    assert before == after
+
+
+@quickly
+@given(seeds, st.floats(-100, 100))
+def test_distances_know_nothing_of_the_origin(seed: int, shift: float) -> None:
+    X, triplets = random_space(np.random.default_rng(seed))
+    before, after = (
+        odd_one_out_accuracy(Z, triplets, similarity="euclidean") for Z in (X, X + shift)
     )
     assert before == after
 
@@ -177,18 +209,42 @@ def test_three_dimensions_hold_most_of_what_ekmans_observers_saw() -> None:
     assert odd_one_out_accuracy(X, colors.human_triplets()) > 0.8
 
 
-@pytest.mark.skipif(
+needs_things = pytest.mark.skipif(
     not (DATA / "things").is_dir(), reason="needs the THINGS data; set CONVEXLIB_DATA"
 )
-@pytest.mark.parametrize(("similarity", "accuracy"), [("cosine", 0.859), ("dot", 0.866)])
-def test_two_embeddings_of_things_agree_on_most_triplets(similarity: str, accuracy: float) -> None:
-    vice = np.load(DATA / "things" / "vice_embedding.npy")
-    spose = np.loadtxt(DATA / "things" / "spose_embedding_66d_sorted.txt")
-    rng = np.random.default_rng(0)
-    triplets = judged(random_triplets(len(spose), 20_000, rng), spose @ spose.T)
+needs_images92 = pytest.mark.skipif(
+    not (DATA / "images92").is_dir(), reason="needs the 92 images; set CONVEXLIB_DATA"
+)
+
+
+@pytest.fixture(scope="module")
+def spose() -> np.ndarray:
+    return np.loadtxt(DATA / "things" / "spose_embedding_66d_sorted.txt")
+
+
+@pytest.fixture(scope="module")
+def vice() -> np.ndarray:
+    return np.load(DATA / "things" / "vice_embedding.npy")
+
+
+@pytest.fixture(scope="module")
+def people() -> np.ndarray:
+    """Similarities of 92 images, as sixteen people judged them."""
+    judged = loadmat(DATA / "images92" / "92_behavRDMs.mat")["rdms_behav_92"].ravel()
+    return -np.stack([person["RDM"] for person in judged])
+
+
+@needs_things
+@pytest.mark.parametrize(
+    ("similarity", "accuracy"), [("cosine", 0.864), ("dot", 0.87), ("euclidean", 0.815)]
+)
+def test_two_embeddings_of_things_agree_on_most_triplets(
+    spose: np.ndarray, vice: np.ndarray, similarity: str, accuracy: float
+) -> None:
+    triplets = triplets_from_similarity(spose @ spose.T, n_triplets=20_000, random_state=0)
     assert odd_one_out_accuracy(spose, triplets, similarity="dot") == 1.0
     measured = odd_one_out_accuracy(vice, triplets, similarity=similarity)
-    assert measured == pytest.approx(accuracy, abs=0.001)
+    assert measured == pytest.approx(accuracy, abs=0.005)
 
 
 BAD_TRIPLETS = [
@@ -217,7 +273,7 @@ def test_a_mistake_in_the_triplets_is_named(triplets: object, message: str) -> N
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]], r"X row 1 is all zeros .* similarity='dot'"),
+        ([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]], r"X row 1 is all zeros .* another similarity"),
         ([[1.0, 0.0], [0.0, np.nan], [0.0, 1.0]], r"X holds 1 values .* row 1, column 1 \(nan\)"),
         ([[1.0, 0.0], [0.0, 1.0], [-np.inf, 1.0]], r"X holds 1 values .* row 2, column 0 \(-inf\)"),
         ([1.0, 2.0, 3.0], r"X has shape \(3,\); give a non-empty array \(n_samples, n_features\)"),
@@ -235,8 +291,8 @@ def test_a_row_of_zeros_has_a_dot_product() -> None:
 
 
 def test_an_unknown_similarity_is_named() -> None:
-    with pytest.raises(ValueError, match="similarity is 'euclidean'; choose 'cosine' or 'dot'"):
-        odd_one_out_accuracy(np.eye(3), [[0, 1, 2]], similarity="euclidean")
+    with pytest.raises(ValueError, match="similarity is 'angle'; choose 'cosine', 'dot' or"):
+        odd_one_out_accuracy(np.eye(3), [[0, 1, 2]], similarity="angle")
 
 
 @st.composite
@@ -306,3 +362,270 @@ def test_a_number_of_folds_that_leaves_no_triplet_is_named(n_folds: int) -> None
 def test_a_large_row_elsewhere_makes_no_ties() -> None:
     X = np.array([[1e-7, 0.0], [0.9e-7, 1e-8], [0.0, 1e-7], [1.0, 0.0]])
     assert odd_one_out_accuracy(X, [[0, 1, 2]], similarity="dot") == 1.0
+
+
+def in_words(X: np.ndarray, triplet: list[int], similarity: str) -> dict[int, float]:
+    """Similarity of the pair that remains when each column is taken away."""
+    x = X[triplet]
+    if similarity == "cosine":
+        x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    if similarity == "euclidean":
+        return {3 - i - j: -np.linalg.norm(x[i] - x[j]) for i, j in PAIRS}
+    return {3 - i - j: x[i] @ x[j] for i, j in PAIRS}
+
+
+@quickly
+@given(seeds, st.sampled_from(SIMILARITIES))
+def test_the_choice_is_the_one_outside_the_most_similar_pair(seed: int, similarity: str) -> None:
+    X, triplets = random_space(np.random.default_rng(seed))
+    choices = odd_one_out_choices(X, triplets, similarity=similarity)
+    for triplet, choice in zip(triplets.tolist(), choices.tolist(), strict=True):
+        remaining = in_words(X, triplet, similarity)
+        assert choice == max(remaining, key=remaining.get)
+
+
+@quickly
+@given(seeds, st.sampled_from(SIMILARITIES), st.floats(0.05, 20))
+def test_probabilities_are_the_softmax_of_similarities(
+    seed: int, similarity: str, temperature: float
+) -> None:
+    X, triplets = random_space(np.random.default_rng(seed))
+    found = odd_one_out_probabilities(X, triplets, temperature=temperature, similarity=similarity)
+    assert found.sum(axis=1) == pytest.approx(np.ones(len(triplets)))
+    for triplet, row in zip(triplets.tolist(), found, strict=True):
+        remaining = in_words(X, triplet, similarity)
+        weights = np.exp([remaining[odd] / temperature for odd in (2, 1, 0)])
+        assert row == pytest.approx(weights / weights.sum())
+    likeliest = np.array([2, 1, 0])[found.argmax(axis=1)]
+    np.testing.assert_array_equal(
+        likeliest, odd_one_out_choices(X, triplets, similarity=similarity)
+    )
+
+
+def test_pairs_that_tie_make_no_choice() -> None:
+    X = [[1, 0], [1, 1], [1, -1]]
+    assert odd_one_out_choices(X, [[0, 1, 2], [1, 2, 0]]).tolist() == [-1, -1]
+    assert odd_one_out_scores(X, [[0, 1, 2], [1, 2, 0]]).tolist() == [0.5, 0.0]
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.3, 2.0])
+def test_the_temperature_of_judgments_is_found_again(temperature: float) -> None:
+    rng = np.random.default_rng(0)
+    X, triplets = rng.normal(size=(200, 20)), random_triplets(200, 30_000, rng)
+    likely = odd_one_out_probabilities(X, triplets, temperature=temperature)
+    kept = (likely.cumsum(axis=1) < rng.random((len(likely), 1))).sum(axis=1)
+    ways = np.array([[0, 1, 2], [0, 2, 1], [1, 2, 0]])[kept]
+    chosen = np.take_along_axis(triplets, ways, axis=1)
+    assert fit_temperature(X, chosen) == pytest.approx(temperature, rel=0.1)
+
+
+@quickly
+@given(seeds)
+def test_no_other_temperature_makes_the_judgments_likelier(seed: int) -> None:
+    X, triplets = random_space(np.random.default_rng(seed))
+    best = fit_temperature(X, triplets)
+
+    def loss(temperature: float) -> float:
+        likely = odd_one_out_probabilities(X, triplets, temperature=temperature)
+        return -np.log(likely[:, 0]).mean()
+
+    others = [best * 0.9, best * 1.1] if np.isfinite(best) else [1.0, 10.0]
+    assert all(loss(best) <= loss(other) + 1e-12 for other in others)
+
+
+def test_similarities_that_say_nothing_have_an_infinite_temperature() -> None:
+    X = [[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]
+    assert fit_temperature(X, [[0, 2, 1]]) == np.inf
+    assert odd_one_out_probabilities(X, [[0, 2, 1]], temperature=np.inf) == pytest.approx(1 / 3)
+
+
+def test_judgments_without_a_miss_have_no_temperature() -> None:
+    with pytest.raises(ValueError, match="most similar one in all triplets"):
+        fit_temperature([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]], [[0, 1, 2]])
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, np.nan])
+def test_a_temperature_that_is_none_is_named(temperature: float) -> None:
+    with pytest.raises(ValueError, match=f"temperature is {temperature}; give a number above"):
+        odd_one_out_probabilities(np.eye(3), [[0, 1, 2]], temperature=temperature)
+
+
+def test_people_who_all_agree_have_no_ceiling_below_one() -> None:
+    assert noise_ceiling([[0, 1, 2]] * 5 + [[3, 5, 4]] * 2) == NoiseCeiling(1.0, 1.0)
+
+
+@quickly
+@given(seeds)
+def test_the_ceiling_is_the_best_a_fixed_answer_can_do(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    judgments = [rng.permutation(4)[:3].tolist() for _ in range(40)]
+    by_objects: dict[frozenset, list[int]] = {}
+    for *kept, odd in judgments:
+        by_objects.setdefault(frozenset([*kept, odd]), []).append(odd)
+    repeated = [odds for odds in by_objects.values() if len(odds) > 1]
+    n = sum(map(len, repeated))
+    upper = sum(max(Counter(odds).values()) for odds in repeated) / n
+    right = 0.0
+    for odds in repeated:
+        for place, odd in enumerate(odds):
+            others = Counter(odds[:place] + odds[place + 1 :])
+            best = [choice for choice in others if others[choice] == max(others.values())]
+            right += (odd in best) / len(best)
+    assert noise_ceiling(judgments) == pytest.approx((right / n, upper))
+
+
+def test_guesses_have_a_lower_ceiling_at_chance() -> None:
+    rng = np.random.default_rng(0)
+    triplets = np.repeat(random_triplets(40, 400, rng), 30, axis=0)
+    guesses = np.array([rng.permutation(row) for row in triplets])
+    lower, upper = noise_ceiling(guesses)
+    assert lower == pytest.approx(CHANCE, abs=0.02)
+    assert CHANCE < upper < 0.5
+
+
+def test_a_ceiling_needs_repeats() -> None:
+    with pytest.raises(ValueError, match="triplets holds no three objects twice"):
+        noise_ceiling([[0, 1, 2], [0, 1, 3]])
+
+
+@pytest.mark.parametrize("ceiling", [CHANCE, 0.2, 1.1])
+def test_a_ceiling_that_is_none_is_named(ceiling: float) -> None:
+    with pytest.raises(ValueError, match=f"ceiling is {ceiling}; give a share above chance"):
+        ceiling_share(0.5, ceiling)
+
+
+@quickly
+@given(seeds)
+def test_triplets_of_a_matrix_are_all_that_are_clear(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    similarity = rng.integers(4, size=(7, 7)).astype(float)
+    similarity += similarity.T
+    clear = []
+    for three in combinations(range(7), 3):
+        pairs = sorted(combinations(three, 2), key=lambda pair: -similarity[pair])
+        if similarity[pairs[0]] > similarity[pairs[1]]:
+            clear.append((*pairs[0], *set(three) - set(pairs[0])))
+    assert [tuple(row) for row in triplets_from_similarity(similarity).tolist()] == clear
+
+
+def test_drawn_triplets_are_random_threes_the_same_for_each_person() -> None:
+    rng = np.random.default_rng(0)
+    people = rng.normal(size=(2, 6, 6))
+    people += people.transpose(0, 2, 1)
+    triplets = triplets_from_similarity(people, n_triplets=20_000, random_state=0)
+    first, second = np.sort(np.split(triplets, 2), axis=2)
+    np.testing.assert_array_equal(first, second)
+    counts = Counter(map(tuple, first.tolist()))
+    assert len(counts) == 20
+    assert all(count == pytest.approx(1000, abs=150) for count in counts.values())
+
+
+def test_what_was_not_judged_makes_no_triplet() -> None:
+    similarity = np.array([[1, 0.9, 0.1, 0.2], [0.9, 1, np.nan, 0.3], [0.1, np.nan, 1, 0.8]])
+    similarity = np.concatenate([similarity, [[0.2, 0.3, 0.8, 1]]])
+    assert triplets_from_similarity(similarity).tolist() == [[0, 1, 3], [2, 3, 0]]
+
+
+@pytest.mark.parametrize(
+    ("similarity", "message"),
+    [
+        (np.eye(2), "similarity has 2 objects; a triplet needs 3"),
+        (np.ones((3, 4)), r"similarity has shape \(3, 4\); give \(n_objects, n_objects\)"),
+        (np.arange(9.0).reshape(3, 3), "similarity is not symmetric: 1.0 at row 0, column 1"),
+    ],
+)
+def test_a_mistake_in_the_similarities_is_named(similarity: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        triplets_from_similarity(similarity)
+    with pytest.raises(ValueError, match="n_triplets is 0; give at least 1"):
+        triplets_from_similarity(np.eye(3), n_triplets=0)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "correlation", "euclidean"])
+@pytest.mark.parametrize(
+    ("method", "correlate"),
+    [("spearman", stats.spearmanr), ("pearson", stats.pearsonr), ("kendall", stats.kendalltau)],
+)
+def test_rsa_is_the_correlation_of_the_pairs(
+    metric: str, method: str, correlate: Callable[..., object]
+) -> None:
+    rng = np.random.default_rng(0)
+    X, human = rng.normal(size=(12, 5)), rng.normal(size=(12, 12))
+    human += human.T
+    pairs = human[np.triu_indices(12, k=1)]
+    expected = correlate(-pdist(X, metric=metric), pairs).statistic
+    assert rsa_score(X, human, metric=metric, method=method) == pytest.approx(expected)
+    of_two = rsa_score(X, [human, -human], metric=metric, method=method)
+    assert of_two == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("method", "tolerance"), [("pearson", 1e-12), ("spearman", 0.01), ("kendall", 0.02)]
+)
+def test_a_space_of_ekmans_similarities_scores_one(method: str, tolerance: float) -> None:
+    """But for ranks that tie in his table, where the space differs in the last digit."""
+    X = np.linalg.cholesky(colors.human_similarity())
+    score = rsa_score(X, colors.human_similarity(), method=method)
+    assert score == pytest.approx(1.0, abs=tolerance)
+
+
+def test_no_space_does_better_than_the_ceiling() -> None:
+    rng = np.random.default_rng(0)
+    space = rng.normal(size=(20, 4))
+    noise = rng.normal(size=(8, 20, 20))
+    people = -cdist(space, space) + 0.5 * (noise + noise.transpose(0, 2, 1))
+    lower, upper = rsa_noise_ceiling(people)
+    score = rsa_score(space, people, metric="euclidean")
+    assert 0.3 < lower < upper < 1
+    assert score < upper
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"X": np.eye(4)}, "X has 4 rows, but human_similarity is about 3 objects"),
+        ({"metric": "dot"}, "metric is 'dot'; choose"),
+        ({"method": "rank"}, "method is 'rank'; choose"),
+        ({"X": np.eye(3)}, "X has equal similarities of all pairs"),
+        ({"human_similarity": np.ones((3, 3))}, "human_similarity has equal similarities"),
+        ({"human_similarity": np.ones((3, 2))}, r"human_similarity has shape \(3, 2\)"),
+        ({"human_similarity": np.full((3, 3), np.nan)}, "human_similarity holds similarities that"),
+    ],
+)
+def test_a_mistake_in_rsa_is_named(arguments: dict, message: str) -> None:
+    human = np.array([[1, 0.8, 0.1], [0.8, 1, 0.5], [0.1, 0.5, 1]])
+    X = np.array([[1.0, 0.0], [0.9, 0.3], [0.2, 1.0]])
+    with pytest.raises(ValueError, match=message):
+        rsa_score(**{"X": X, "human_similarity": human} | arguments)
+
+
+def test_a_ceiling_of_one_person_is_none() -> None:
+    with pytest.raises(ValueError, match="human_similarity is of one person; a ceiling needs two"):
+        rsa_noise_ceiling([[1, 0.8, 0.1], [0.8, 1, 0.5], [0.1, 0.5, 1]])
+
+
+@needs_images92
+def test_a_person_agrees_wholly_with_the_own_judgments_of_92_images(people: np.ndarray) -> None:
+    assert people.shape == (16, 92, 92)
+    own = people[0]
+    values, vectors = np.linalg.eigh(own)
+    X = vectors * np.sqrt(values - values.min())  # adds the same to every self-similarity
+    triplets = triplets_from_similarity(own)
+    assert odd_one_out_accuracy(X, triplets, similarity="dot") == 1.0
+
+
+@needs_images92
+def test_sixteen_people_judge_92_images_alike_up_to_a_ceiling(people: np.ndarray) -> None:
+    triplets = triplets_from_similarity(people, n_triplets=20_000, random_state=0)
+    assert noise_ceiling(triplets) == pytest.approx((0.632, 0.675), abs=0.002)
+    assert rsa_noise_ceiling(people) == pytest.approx((0.4770, 0.5767), abs=1e-4)
+
+
+@needs_images92
+@needs_things
+def test_an_embedding_of_things_ranks_its_own_similarities_like_the_other(
+    spose: np.ndarray, vice: np.ndarray
+) -> None:
+    some = np.random.default_rng(0).choice(1854, 300, replace=False)
+    score = rsa_score(vice[some], spose[some] @ spose[some].T)
+    assert score == pytest.approx(0.9435, abs=1e-3)

@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from convexlib.statistics import MINUS, Estimate, mean_interval, pearson
+from convexlib.judgments import odd_one_out_scores
+from convexlib.statistics import (
+    MINUS,
+    Estimate,
+    bootstrap_mean,
+    corrected,
+    mean_interval,
+    mean_over_objects,
+    pearson,
+    pearson_difference,
+)
 
 quickly = settings(deadline=None, max_examples=50)
 
@@ -44,7 +54,7 @@ def test_the_interval_of_a_mean_is_students(values: list[float], confidence: flo
 def test_the_interval_of_a_mean_is_that_of_scipy(confidence: float) -> None:
     values = [0.61, 0.58, 0.66]
     expected = stats.t.interval(confidence, 2, loc=np.mean(values), scale=stats.sem(values))
-    assert mean_interval(values, confidence=confidence)[1:] == pytest.approx(expected)
+    assert mean_interval(values, confidence=confidence)[1:3] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("n_values", [2, 3, 10])
@@ -62,7 +72,8 @@ def test_a_single_value_has_no_interval() -> None:
 
 
 def test_values_without_scatter_leave_no_doubt() -> None:
-    assert mean_interval([0.5, 0.5, 0.5]) == (0.5, 0.5, 0.5)
+    assert mean_interval([0.5, 0.5, 0.5]) == (0.5, 0.5, 0.5, 0.0)
+    assert mean_interval([0.0, 0.0, 0.0]) == (0.0, 0.0, 0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -176,8 +187,8 @@ def test_what_does_not_vary_has_no_correlation(constant: float, clusters: str) -
 def test_points_on_a_line_leave_no_doubt() -> None:
     x = np.arange(12.0)
     clusters = np.repeat(np.arange(4), 3)
-    assert pearson(x, 2 * x + 1, clusters) == pytest.approx((1, 1, 1))
-    assert pearson(x, -x, clusters) == pytest.approx((-1, -1, -1))
+    assert pearson(x, 2 * x + 1, clusters)[:3] == pytest.approx((1, 1, 1))
+    assert pearson(x, -x, clusters)[:3] == pytest.approx((-1, -1, -1))
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_seed_nearly_the_same() -> None:
@@ -219,10 +230,167 @@ def test_points_that_do_not_match_are_named(x: list, y: list, clusters: list, sh
         ((0.5, 0.0, 1.0), "0.50 [0.00, 1.00]", "not distinguishable from zero"),
         ((0.5, np.nan, np.nan), "0.50 [no interval]", "of unknown sign"),
         ((np.nan, np.nan, np.nan), "not measured here", "of unknown sign"),
+        ((0.5, 0.25, 0.75, 0.01), "0.50 [0.25, 0.75]", "above zero"),
+        (
+            (-0.5, -0.75, -0.25, 0.2),
+            f"{MINUS}0.50 [{MINUS}0.75, {MINUS}0.25]",
+            "below zero by itself, but not corrected for the tests beside it",
+        ),
     ],
 )
-def test_an_estimate_can_be_read_out(
-    estimate: tuple[float, float, float], text: str, sign: str
-) -> None:
+def test_an_estimate_can_be_read_out(estimate: tuple[float, ...], text: str, sign: str) -> None:
     assert str(Estimate(*estimate)) == text
     assert Estimate(*estimate).sign == sign
+
+
+def test_the_p_value_of_a_mean_is_students() -> None:
+    values = [0.3, -0.1, 0.4, 0.2]
+    expected = stats.ttest_1samp(values, 0).pvalue
+    assert mean_interval(values).p_value == pytest.approx(expected)
+
+
+def test_values_that_are_not_finite_are_named() -> None:
+    with pytest.raises(ValueError, match="values holds NaN or infinity"):
+        mean_interval([1.0, np.nan])
+    with pytest.raises(ValueError, match="x or y holds NaN or infinity"):
+        pearson([1.0, np.nan, 2.0], [1.0, 2.0, 3.0], list("abc"))
+
+
+def test_the_bootstrap_of_many_values_is_the_normal_interval() -> None:
+    values = np.random.default_rng(0).exponential(size=2000)
+    estimate = bootstrap_mean(values)
+    half = 1.96 * stats.sem(values)
+    assert estimate.value == pytest.approx(values.mean())
+    assert estimate.ci_low == pytest.approx(values.mean() - half, abs=0.005)
+    assert estimate.ci_high == pytest.approx(values.mean() + half, abs=0.005)
+
+
+def test_a_few_kinds_of_values_are_drawn_as_fast_as_they_are_few() -> None:
+    scores = np.repeat([0.0, 1 / 3, 1.0], [1_000_000, 500_000, 1_500_000])
+    estimate = bootstrap_mean(scores)
+    assert width(estimate) == pytest.approx(2 * 1.96 * stats.sem(scores), rel=0.05)
+
+
+def test_values_of_one_person_say_less_than_as_many_of_many() -> None:
+    rng = np.random.default_rng(0)
+    people = np.repeat(np.arange(20), 50)
+    values = rng.normal(size=20)[people] + 0.1 * rng.normal(size=1000)
+    together, alone = bootstrap_mean(values, people), bootstrap_mean(values)
+    assert together.value == alone.value
+    assert width(together) > 4 * width(alone)
+    assert width(together) == pytest.approx(2 * 1.96 / np.sqrt(20), rel=0.4)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 5, 9)])
+def test_clusters_of_unequal_size_keep_their_weight(sizes: tuple[int, ...]) -> None:
+    clusters = np.repeat(np.arange(3), sizes)
+    values = clusters.astype(float)
+    estimate = bootstrap_mean(values, clusters, n_resamples=4000)
+    draws = np.random.default_rng(1).integers(3, size=(4000, 3))
+    weights = np.array(sizes)[draws]
+    means = (weights * draws).sum(axis=1) / weights.sum(axis=1)
+    assert estimate[1:3] == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=0.05)
+
+
+def test_a_mean_of_one_cluster_has_no_interval() -> None:
+    estimate = bootstrap_mean([1.0, 2.0], ["a", "a"])
+    assert estimate.value == 1.5
+    assert np.isnan(estimate[1:]).all()
+
+
+def test_a_mean_over_objects_weighs_triplets_by_how_often_objects_are_drawn() -> None:
+    rng = np.random.default_rng(0)
+    triplets = np.array([rng.choice(8, 3, replace=False) for _ in range(40)])
+    scores = rng.random(40)
+    estimate = mean_over_objects(scores, triplets, n_resamples=4000)
+    means = []
+    for _ in range(4000):
+        counts = np.bincount(rng.integers(8, size=8), minlength=8)
+        weights = counts[triplets].prod(axis=1)
+        means.append(np.average(scores, weights=weights) if weights.any() else np.nan)
+    assert estimate.value == pytest.approx(scores.mean())
+    assert estimate[1:3] == pytest.approx(np.nanpercentile(means, [2.5, 97.5]), abs=0.02)
+
+
+def test_an_interval_over_triplets_alone_misses_the_truth_about_other_objects() -> None:
+    """Spaces of noise over 15 objects are right by chance; their triplets share objects."""
+    rng = np.random.default_rng(0)
+    held = {"triplets": [], "objects": []}
+    for _ in range(150):
+        space, human = rng.normal(size=(2, 15, 3))
+        triplets = np.array([rng.choice(15, 3, replace=False) for _ in range(300)])
+        pairs = np.stack(
+            [
+                np.linalg.norm(human[triplets[:, i]] - human[triplets[:, j]], axis=1)
+                for i, j in ((0, 1), (0, 2), (1, 2))
+            ]
+        )
+        ways = np.array([[0, 1, 2], [0, 2, 1], [1, 2, 0]])[pairs.argmin(axis=0)]
+        judged = np.take_along_axis(triplets, ways, axis=1)
+        scores = odd_one_out_scores(space, judged, similarity="euclidean")
+        for name, estimate in (
+            ("triplets", bootstrap_mean(scores, n_resamples=500)),
+            ("objects", mean_over_objects(scores, judged, n_resamples=500)),
+        ):
+            held[name].append(estimate.ci_low <= 1 / 3 <= estimate.ci_high)
+    assert np.mean(held["triplets"]) < 0.8
+    assert np.mean(held["objects"]) > 0.85
+
+
+def test_scores_that_are_not_of_the_triplets_are_named() -> None:
+    with pytest.raises(ValueError, match="scores has 2 numbers, but they are of 1; give one each"):
+        mean_over_objects([1.0, 0.0], [[0, 1, 2]])
+
+
+def test_a_difference_of_correlations_is_that_of_both() -> None:
+    rng = np.random.default_rng(0)
+    x, y, clusters = correlated_clusters(rng, 30, shared=0.5)
+    first = rng.random(len(x)) < 0.5
+    y = np.where(first, y, -y)
+    difference = pearson_difference(x, y, first, clusters)
+    both = [stats.pearsonr(x[chosen], y[chosen]).statistic for chosen in (first, ~first)]
+    assert difference.value == pytest.approx(both[0] - both[1])
+    assert 0 < difference.ci_low < difference.value < difference.ci_high
+    assert difference.p_value < 0.01
+    other_way = pearson_difference(x, y, ~first, clusters)
+    assert other_way.value == pytest.approx(-difference.value)
+
+
+def test_points_that_belong_together_make_a_difference_surer() -> None:
+    """Both correlations rise and fall with the clusters that are drawn."""
+    x, y, clusters = correlated_clusters(np.random.default_rng(0), 40, shared=0.9)
+    first = np.tile([True, False], len(x))
+    x, y, clusters = (np.repeat(values, 2) for values in (x, y, clusters))
+    paired = pearson_difference(x, y, first, clusters)
+    unpaired = pearson_difference(x, y, first, 2 * clusters + first)
+    assert paired[:3] == pytest.approx((0, 0, 0), abs=1e-9)
+    assert width(unpaired) > 0.1
+
+
+def test_a_difference_that_is_none_is_found_about_as_seldom_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    p_values = []
+    for _ in range(300):
+        x, y, clusters = correlated_clusters(rng, 40, shared=0.5)
+        first = rng.random(len(x)) < 0.5
+        p_values.append(pearson_difference(x, y, first, clusters, n_resamples=400).p_value)
+    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    "first", [[True] * 4, [False] * 4, [True, False, False, False], [1, 0, 1, 0], [True, False]]
+)
+def test_a_choice_of_points_that_is_none_is_named(first: list) -> None:
+    with pytest.raises(ValueError, match=r"first has shape .*; give a boolean for each point"):
+        pearson_difference([1, 2, 3, 4], [1, 2, 3, 5], first, list("abab"))
+
+
+def test_correction_makes_no_test_more_certain() -> None:
+    p_values = np.array([0.001, 0.02, np.nan, 0.04, 0.5])
+    adjusted = corrected(p_values)
+    assert np.isnan(adjusted[2])
+    tested = np.isfinite(p_values)
+    assert (adjusted[tested] >= p_values[tested]).all()
+    harmonic = 1 + 1 / 2 + 1 / 3 + 1 / 4
+    assert adjusted[0] == pytest.approx(0.001 * 4 * harmonic)
+    assert np.isnan(corrected([np.nan])).all()

@@ -4,8 +4,6 @@ Every image shows one shape of one hue on a grey ground. Hue is what the human j
 are about; shape, size, position, brightness, ground and pixel noise vary as nuisance.
 """
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
 
@@ -87,15 +85,9 @@ def human_triplets() -> np.ndarray:
     >>> human_triplets()[0]
     array([0, 1, 2])
     """
-    similarity = human_similarity()
-    triplets = []
-    for i, j, k in combinations(range(len(WAVELENGTHS)), 3):
-        choices = [(i, j, k), (i, k, j), (j, k, i)]
-        ranked = sorted(choices, key=lambda c: similarity[c[0], c[1]], reverse=True)
-        best, second = ranked[0], ranked[1]
-        if similarity[best[0], best[1]] > similarity[second[0], second[1]]:
-            triplets.append(best)
-    return np.array(triplets)
+    from convexlib.judgments import triplets_from_similarity
+
+    return triplets_from_similarity(human_similarity())
 
 
 def color_name(wavelength: float) -> str:
@@ -131,8 +123,8 @@ def wavelength_to_linear_rgb(wavelength: float) -> np.ndarray:
 
     Examples
     --------
-    >>> wavelength_to_linear_rgb(584).round(2)
-    array([1.  , 0.37, 0.  ])
+    >>> wavelength_to_linear_rgb(584).round(2).tolist()
+    [1.0, 0.37, 0.0]
     """
     import colour
 

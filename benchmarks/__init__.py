@@ -1,0 +1,1 @@
+"""Each speed claim of the project: both sides, run in one process, with their ratio."""

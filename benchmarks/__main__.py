@@ -1,0 +1,35 @@
+"""Run all benchmarks: python -m benchmarks. Writes the table and the figure of the book."""
+
+from pathlib import Path
+
+import numba
+from tqdm import tqdm
+
+from benchmarks import convexity, odd_one_out
+
+TABLE = Path(__file__).parents[1] / "book" / "_static" / "benchmarks.txt"
+COLUMNS = ("work", "seconds", "the other side", "seconds", "ratio", "aim", "memory")
+
+
+def main() -> None:
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    for module in (odd_one_out, convexity):
+        for row in tqdm(module.rows(), desc=module.__name__, unit="row"):
+            lines.append(
+                f"| {row.work} | {row.ours:.3g} | {row.other} | {row.others:.3g} | {row.ratio} "
+                f"| {row.target} | {row.memory} |"
+            )
+    exponent = convexity.draw_growth()
+    n_threads = numba.get_num_threads()
+    lines.append(
+        f"\nMeasured with {n_threads} threads. From {convexity.SIZES[0]:,} to "
+        f"{convexity.SIZES[-1]:,} samples the time of graph convexity grows as the number of "
+        f"samples to the power {exponent:.2f}."
+    )
+    text = "\n".join(lines) + "\n"
+    TABLE.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

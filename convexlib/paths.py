@@ -1,0 +1,300 @@
+"""Shortest paths between the members of every class, many at a time.
+
+A path is ranked by a single integer, its key. The highest digits hold its length, the next its
+number of steps and the lowest, subtracted, the members of the class on it, the last sample left
+out. The key of a path is the sum over its steps, so the path of the least key is the shortest,
+of equally short ones one of the fewest steps, and of these one with the most members; and it is
+the same in both directions, so each pair is visited once. Sums of integers are exact: neither the
+order of the samples nor the number of threads matters.
+
+Lengths are rounded up to whole multiples of 2^-36 of the longest edge (coarser only where the
+longest paths would not fit). Rounding up keeps the triangle inequality, so that no detour is
+shorter than an edge.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import get_num_threads, njit, prange, types
+from numba.extending import intrinsic
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components, dijkstra
+
+_LANES = 16  # sources whose paths are found at a time
+_KEY_BITS = 62  # and one for the sign, and one so that the sum of two keys fits
+_LENGTH_BITS = 36
+_NOISE = 2.0**-10  # by which a multiple may be missed, so that it is not rounded to the next
+
+
+class PathGraph(NamedTuple):
+    """A graph of neighbours whose edges are ranked by integer keys.
+
+    Attributes
+    ----------
+    nodes : ndarray of shape (n,)
+        Rows in the order in which the graph holds them: those of many edges first, since they
+        are visited most, so that they stay in the cache.
+    indptr, indices, keys : ndarrays
+        The graph as compressed rows.
+    digits : int
+        Bits for the number of steps, and as many for that of members.
+    limit : int
+        More than the key of any shortest path.
+    stride : int
+        Key of the median edge.
+    component, distance : ndarray of shape (n,)
+        For each node the connected part that it lies in and the length of the path from the
+        middle of it.
+    """
+
+    nodes: np.ndarray
+    indptr: np.ndarray
+    indices: np.ndarray
+    keys: np.ndarray
+    digits: int
+    limit: int
+    stride: int
+    component: np.ndarray
+    distance: np.ndarray
+
+
+def parts(graph: csr_array) -> np.ndarray:
+    """For each node the connected part of the graph that it lies in, as a number."""
+    return connected_components(graph, directed=False)[1]
+
+
+def rank(graph: csr_array, n_neighbors: int) -> PathGraph:
+    """Give every edge of a graph of nearest neighbours its key."""
+    n_nodes = graph.shape[0]
+    degree = np.diff(graph.indptr)
+    nodes = np.argsort(-degree, kind="stable")
+    component = parts(graph)
+    _, hubs = np.unique(component[nodes], return_index=True)
+    distance = dijkstra(graph, indices=nodes[hubs], min_only=True)
+    diameter = 2 * distance.max()  # or less
+    # On a shortest path of few steps no sample is a neighbour of the next but one, so that
+    # two steps are longer than the least distance of a k-th neighbour.
+    by_length = np.lexsort((graph.data, np.repeat(np.arange(n_nodes), degree)))
+    radius = graph.data[by_length][graph.indptr[:-1] + n_neighbors - 1].min()
+    n_steps = n_nodes - 1
+    if radius > 0:
+        n_steps = int(min(n_steps, 2 * (2 * diameter / radius + 1)))
+    digits = n_steps.bit_length()
+    _, longest = np.frexp(graph.data.max())
+    _, whole = np.frexp(diameter)
+    exponent = max(longest - _LENGTH_BITS, whole - (_KEY_BITS - 1 - 2 * digits))
+    lengths = np.ceil(np.ldexp(graph.data, -exponent) - _NOISE).astype(np.int64)
+    limit = int(np.ldexp(diameter, -exponent)) + n_steps + 1
+    keys = (lengths << 2 * digits) + (1 << digits)
+    ranked = csr_array((keys, graph.indices, graph.indptr), shape=graph.shape)[nodes][:, nodes]
+    return PathGraph(
+        nodes,
+        ranked.indptr.astype(np.int64),
+        ranked.indices.astype(np.int32),
+        ranked.data,
+        digits,
+        limit << 2 * digits,
+        int(np.median(keys)),
+        component[nodes],
+        distance[nodes],
+    )
+
+
+def sums_of_shares(graph: PathGraph, classes: Sequence[np.ndarray]) -> np.ndarray:
+    """Sum, over the ordered pairs of each class, of the share of a path that lies inside.
+
+    Parameters
+    ----------
+    graph : PathGraph
+    classes : sequence of ndarrays
+        Rows of the members of each class.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,)
+    """
+    place = np.argsort(graph.nodes)
+    groups, of_class = [], []
+    for number, rows in enumerate(classes):
+        # Remote members first: those after them are found sooner, since they are nearer.
+        members = place[rows]
+        members = members[np.lexsort((-graph.distance[members], graph.component[members]))]
+        borders = np.flatnonzero(np.diff(graph.component[members])) + 1
+        joined = [group for group in np.split(members, borders) if len(group) > 1]
+        groups += joined
+        of_class += [number] * len(joined)
+    if not groups:
+        return np.zeros(len(classes))
+    sizes = np.array([len(group) for group in groups])
+    batches = [
+        (number, first) for number, size in enumerate(sizes) for first in range(0, size - 1, _LANES)
+    ]
+    sums = _of_batches(
+        np.array(batches),
+        np.concatenate(groups),
+        np.concatenate([[0], np.cumsum(sizes)]),
+        *graph[1:7],
+        min(get_num_threads(), len(batches)),
+    )
+    # Each pair was visited in one direction.
+    class_of_batch = np.array(of_class)[[group for group, _ in batches]]
+    return 2 * np.bincount(class_of_batch, sums, minlength=len(classes))
+
+
+def path(graph: PathGraph, source: int, target: int, members: np.ndarray) -> np.ndarray:
+    """Rows along a path of the least key, both ends included; empty where there is none."""
+    place = np.argsort(graph.nodes)
+    source, target = place[source], place[target]
+    if graph.component[source] != graph.component[target]:
+        return np.empty(0, dtype=np.int64)
+    ends = np.array([source, target])
+    is_member = np.zeros(len(place), dtype=np.uint8)
+    is_member[place[members]] = 1
+    key = _keys_from(ends, is_member, *graph[1:7])
+    way = [target]
+    while way[-1] != source:
+        edges = slice(*graph.indptr[way[-1] : way[-1] + 2])
+        before = graph.indices[edges]
+        reached = key[before] + graph.keys[edges] - is_member[before] == key[way[-1]]
+        way.append(before[np.argmax(reached)])
+    return graph.nodes[way[::-1]]
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _of_batches(batches, members, borders, indptr, indices, keys, digits, limit, stride, n_threads):
+    """Sum of the shares over the pairs of each batch: its sources and all members after them."""
+    sums = np.zeros(len(batches))
+    n_nodes = len(indptr) - 1
+    for thread in prange(n_threads):
+        reached = _aligned(n_nodes * _LANES)
+        waiting = np.empty(n_nodes, dtype=np.uint8)
+        is_member = np.zeros(n_nodes, dtype=np.uint8)
+        for batch in range(thread, len(batches), n_threads):
+            group, first = batches[batch]
+            inside = members[borders[group] : borders[group + 1]]
+            is_member[:] = 0
+            for node in inside:
+                is_member[node] = 1
+            sources, targets = inside[first : first + _LANES], inside[first + 1 :]
+            _reach(
+                reached,
+                waiting,
+                sources,
+                targets,
+                is_member,
+                indptr,
+                indices,
+                keys,
+                limit,
+                stride,
+            )
+            total = 0.0
+            for number, target in enumerate(targets):
+                for lane in range(min(number + 1, len(sources))):
+                    total += _share_inside(reached[target * _LANES + lane], digits)
+            sums[batch] = total
+    return sums
+
+
+@njit(cache=True, error_model="numpy")
+def _keys_from(ends, is_member, indptr, indices, keys, digits, limit, stride):
+    """Keys of the paths from the first of two nodes to all that are no farther than the second."""
+    n_nodes = len(indptr) - 1
+    reached = _aligned(n_nodes * _LANES)
+    waiting = np.empty(n_nodes, dtype=np.uint8)
+    _reach(reached, waiting, ends[:1], ends[1:], is_member, indptr, indices, keys, limit, stride)
+    return reached[::_LANES].copy()
+
+
+@njit(cache=True, error_model="numpy")
+def _reach(reached, waiting, sources, targets, is_member, indptr, indices, keys, limit, stride):
+    """Least keys from each source, in a lane of its own, to every target.
+
+    Nodes whose key fell wait to pass it on; those below a horizon do so, many lanes at a time,
+    and the horizon moves on by a stride (delta-stepping: Meyer and Sanders, 2003). A node beyond
+    all targets passes nothing on.
+    """
+    reached[:] = limit
+    waiting[:] = 0
+    farthest = np.zeros(_LANES, dtype=np.int64)
+    for lane in range(len(sources)):
+        reached[sources[lane] * _LANES + lane] = 0
+        waiting[sources[lane]] = 1
+        farthest[lane] = limit
+    horizon = nearest = 0
+    while nearest < limit:
+        horizon = min(max(horizon + stride, nearest), limit)
+        nearest = limit
+        for node in range(len(waiting)):
+            if not waiting[node]:
+                continue
+            least = limit
+            for lane in range(_LANES):
+                key = reached[node * _LANES + lane]
+                if key < farthest[lane]:
+                    least = min(least, key)
+            nearest = min(nearest, least)
+            if horizon < least < limit:
+                continue
+            waiting[node] = 0
+            if least == limit:
+                continue
+            for edge in range(indptr[node], indptr[node + 1]):
+                other = indices[edge]
+                waiting[other] |= _pass_on(
+                    reached, node * _LANES, other * _LANES, keys[edge] - is_member[node]
+                )
+        for lane in range(len(sources)):
+            farthest[lane] = 0
+            for target in targets:
+                farthest[lane] = max(farthest[lane], reached[target * _LANES + lane])
+
+
+@njit(cache=True, error_model="numpy")
+def _share_inside(key, digits):
+    """Share of the interior of a path that lies in the class; 1 for an edge."""
+    last = key & ((1 << 2 * digits) - 1)
+    n_steps = (last + (1 << digits) - 1) >> digits
+    n_members = (n_steps << digits) - last  # the source is one
+    return 1.0 if n_steps == 1 else (n_members - 1) / (n_steps - 1)
+
+
+@njit(cache=True, error_model="numpy")
+def _aligned(size):
+    """An array whose lanes lie in whole cache lines."""
+    room = np.empty(size + 8, dtype=np.int64)
+    start = -(room.ctypes.data // 8) % 8
+    return room[start : start + size]
+
+
+@intrinsic
+def _pass_on(typing_context, reached, node, other, step):
+    """In all lanes, reached[other] = min(reached[other], reached[node] + step); did any fall?
+
+    Written as vector instructions, since the compiler does not find them in a loop this short.
+    """
+    lanes = ir.VectorType(ir.IntType(64), _LANES)
+    first = ir.Constant(ir.IntType(32), 0)
+    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
+
+    def codegen(context, builder, signature, arguments):
+        array, node, other, step = arguments
+        data = context.make_array(signature.args[0])(context, builder, array).data
+        of_node, of_other = (
+            builder.bitcast(builder.gep(data, [place]), lanes.as_pointer())
+            for place in (node, other)
+        )
+        undefined = ir.Constant(lanes, ir.Undefined)
+        step = builder.insert_element(undefined, step, first)
+        step = builder.shuffle_vector(step, undefined, everywhere)
+        old = builder.load(of_other, align=8)
+        new = builder.add(builder.load(of_node, align=8), step)
+        falls = builder.icmp_signed("<", new, old)
+        builder.store(builder.select(falls, new, old), of_other, align=8)
+        mask = builder.bitcast(falls, ir.IntType(_LANES))
+        any_falls = builder.icmp_unsigned("!=", mask, ir.Constant(mask.type, 0))
+        return builder.zext(any_falls, ir.IntType(8))
+
+    return types.uint8(reached, types.int64, types.int64, types.int64), codegen
