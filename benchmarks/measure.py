@@ -10,20 +10,20 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """One claim: what was done, how long it took here and elsewhere, and what was aimed at."""
+    """One claim: what was done, and how long it took here and elsewhere, in seconds."""
 
     work: str
-    ours: float  # seconds
+    ours: float
     other: str
-    others: float  # seconds
-    target: str
+    others: float
     memory: str = ""
 
-    @property
-    def ratio(self) -> str:
-        """How much faster we are, or, where the other side is a part of ours, how much longer."""
+    def __str__(self) -> str:
+        """As a row of the table."""
         faster = self.others / self.ours
-        return f"{faster:.0f} times faster" if faster > 1 else f"{1 / faster:.2f} times as long"
+        ratio = f"{faster:.0f} times faster" if faster > 1 else f"{1 / faster:.1f} times as long"
+        ours = f"{self.ours:.2g} s" + (f", {self.memory}" if self.memory else "")
+        return f"| {self.work} | {ours} | {self.other}: {self.others:.2g} s | {ratio} |"
 
 
 def seconds(function: Callable[[], object], *, repeats: int = 1) -> float:

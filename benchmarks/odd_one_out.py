@@ -28,7 +28,6 @@ def rows() -> Iterator[Row]:
         ours,
         f"gathering features, {BATCH} triplets at a time (PyTorch)",
         others,
-        "50 times, 1 s",
     )
 
 

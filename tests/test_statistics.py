@@ -1,6 +1,7 @@
 """An interval holds the truth about as often as it says."""
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from convexlib.judgments import odd_one_out_scores
+from convexlib.judgments import odd_one_out_scores, triplets_from_similarity
 from convexlib.statistics import (
     MINUS,
     Estimate,
@@ -234,7 +235,7 @@ def test_points_that_do_not_match_are_named(x: list, y: list, clusters: list, sh
         (
             (-0.5, -0.75, -0.25, 0.2),
             f"{MINUS}0.50 [{MINUS}0.75, {MINUS}0.25]",
-            "below zero by itself, but not corrected for the tests beside it",
+            "below zero, but not once corrected for all tests",
         ),
     ],
 )
@@ -298,43 +299,49 @@ def test_a_mean_of_one_cluster_has_no_interval() -> None:
     assert np.isnan(estimate[1:]).all()
 
 
-def test_a_mean_over_objects_weighs_triplets_by_how_often_objects_are_drawn() -> None:
+def test_triplets_that_share_an_object_vary_together() -> None:
     rng = np.random.default_rng(0)
-    triplets = np.array([rng.choice(8, 3, replace=False) for _ in range(40)])
-    scores = rng.random(40)
-    estimate = mean_over_objects(scores, triplets, n_resamples=4000)
-    means = []
-    for _ in range(4000):
-        counts = np.bincount(rng.integers(8, size=8), minlength=8)
-        weights = counts[triplets].prod(axis=1)
-        means.append(np.average(scores, weights=weights) if weights.any() else np.nan)
+    triplets = np.array([rng.choice(8, 3, replace=False) for _ in range(60)])
+    scores = rng.random(60)
+    estimate = mean_over_objects(scores, triplets)
+    residuals = scores - scores.mean()
+    sets = [set(triplet) for triplet in triplets.tolist()]
+    shares = [np.mean([i in three for three in sets]) for i in range(8)]
+    variance = 0.0
+    for t, u in product(range(60), repeat=2):
+        shared = sets[t] & sets[u]
+        enlarged = sum((1 - shares[i]) ** -2 - 1 for i in shared)
+        variance += residuals[t] * residuals[u] * (bool(shared) + enlarged)
+    half = stats.t.ppf(0.975, 7) * np.sqrt(variance) / 60
     assert estimate.value == pytest.approx(scores.mean())
-    assert estimate[1:3] == pytest.approx(np.nanpercentile(means, [2.5, 97.5]), abs=0.02)
+    assert estimate[1:3] == pytest.approx((scores.mean() - half, scores.mean() + half))
 
 
-def test_an_interval_over_triplets_alone_misses_the_truth_about_other_objects() -> None:
-    """Spaces of noise over 15 objects are right by chance; their triplets share objects."""
+@pytest.mark.parametrize(("n_objects", "n_triplets"), [(15, 300), (60, 300), (60, 2000)])
+def test_an_interval_over_objects_holds_the_truth_about_as_often_as_it_says(
+    n_objects: int, n_triplets: int
+) -> None:
+    """Spaces of noise are right by chance; their triplets share objects."""
     rng = np.random.default_rng(0)
     held = {"triplets": [], "objects": []}
-    for _ in range(150):
-        space, human = rng.normal(size=(2, 15, 3))
-        triplets = np.array([rng.choice(15, 3, replace=False) for _ in range(300)])
-        pairs = np.stack(
-            [
-                np.linalg.norm(human[triplets[:, i]] - human[triplets[:, j]], axis=1)
-                for i, j in ((0, 1), (0, 2), (1, 2))
-            ]
-        )
-        ways = np.array([[0, 1, 2], [0, 2, 1], [1, 2, 0]])[pairs.argmin(axis=0)]
-        judged = np.take_along_axis(triplets, ways, axis=1)
+    for _ in range(400):
+        space, human = rng.normal(size=(2, n_objects, 3))
+        similarity = -np.linalg.norm(human[:, None] - human, axis=2)
+        judged = triplets_from_similarity(similarity, n_triplets=n_triplets, random_state=rng)
         scores = odd_one_out_scores(space, judged, similarity="euclidean")
         for name, estimate in (
             ("triplets", bootstrap_mean(scores, n_resamples=500)),
-            ("objects", mean_over_objects(scores, judged, n_resamples=500)),
+            ("objects", mean_over_objects(scores, judged)),
         ):
             held[name].append(estimate.ci_low <= 1 / 3 <= estimate.ci_high)
-    assert np.mean(held["triplets"]) < 0.8
-    assert np.mean(held["objects"]) > 0.85
+    assert np.mean(held["objects"]) == pytest.approx(0.95, abs=0.035)
+    assert np.mean(held["triplets"]) < np.mean(held["objects"])
+
+
+def test_an_object_in_every_triplet_leaves_no_interval() -> None:
+    estimate = mean_over_objects([1.0, 0.0], [[0, 1, 2], [0, 3, 4]])
+    assert estimate.value == 0.5
+    assert np.isnan(estimate[1:]).all()
 
 
 def test_scores_that_are_not_of_the_triplets_are_named() -> None:
