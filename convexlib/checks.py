@@ -1,5 +1,6 @@
 """Checks of arguments: one line that names the argument, what was wrong, and the remedy."""
 
+import operator
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -28,6 +29,14 @@ def features(X: ArrayLike, *, name: str = "X") -> np.ndarray:
     return X if X.dtype.kind == "f" else X.astype(float)
 
 
+def whole(number: object, name: str) -> int:
+    """A whole number, such as a count or a row."""
+    try:
+        return operator.index(number)
+    except TypeError as error:
+        raise ValueError(f"{name} is {number!r}; give a whole number") from error
+
+
 def classes(labels: Iterable[Hashable] | ArrayLike, n_samples: int) -> dict[Hashable, np.ndarray]:
     """Rows of the members of each class, from labels or from a boolean membership matrix.
 
@@ -47,7 +56,7 @@ def classes(labels: Iterable[Hashable] | ArrayLike, n_samples: int) -> dict[Hash
         names = dict.fromkeys(labels)
     except TypeError as error:
         raise ValueError(f"labels are not hashable ({error}); give names or numbers") from error
-    if any(name != name for name in names):
+    if any(_is_missing(name) for name in names):
         raise ValueError("labels hold NaN, which is no class; name it or leave those rows out")
     if len(names) == 1:
         raise ValueError(
@@ -62,6 +71,14 @@ def classes(labels: Iterable[Hashable] | ArrayLike, n_samples: int) -> dict[Hash
     return dict(zip(names, rows, strict=True))
 
 
+def _is_missing(name: Hashable) -> bool:
+    """NaN and its kind, such as those of pandas, equal nothing, or do not say whether they do."""
+    try:
+        return bool(name != name)
+    except TypeError:
+        return True
+
+
 def _columns(membership: ArrayLike, n_samples: int) -> dict[Hashable, np.ndarray]:
     names = getattr(membership, "columns", range(membership.shape[1]))
     membership = np.asarray(membership)
@@ -70,6 +87,8 @@ def _columns(membership: ArrayLike, n_samples: int) -> dict[Hashable, np.ndarray
             f"labels has shape {membership.shape} and dtype {membership.dtype}, but X has "
             f"{n_samples} rows; give a boolean matrix (n_samples, n_classes), or one label a row"
         )
+    if len(set(names)) < len(names):
+        raise ValueError("labels has two columns of one name; give each class a name of its own")
     if len(names) == 1 and membership.all():
         raise ValueError("labels has one class that holds all rows; leave some out or give two")
     return {name: np.flatnonzero(column) for name, column in zip(names, membership.T, strict=True)}
@@ -103,28 +122,31 @@ def triplets(triplets: ArrayLike, n_objects: int | None = None) -> np.ndarray:
         )
     if triplets.dtype.kind not in "iu":
         raise ValueError(f"triplets has dtype {triplets.dtype}; give integer rows of X")
+    if triplets.dtype.kind == "i" or triplets.dtype.itemsize < 8:
+        # Small integers overflow when they are multiplied.
+        triplets = triplets.astype(np.int64, copy=False)
+    else:
+        triplets = triplets.astype(np.uint64, copy=False)
     last = np.iinfo(np.int64).max if n_objects is None else n_objects - 1
     row = _first_mistake(triplets, last)
     if row < len(triplets):
         triplet = triplets[row].tolist()
         if min(triplet) < 0 or max(triplet) > last:
-            raise ValueError(
-                f"triplets row {row} is {triplet}, but X has rows 0 to {last}; triplets count "
-                "from 0"
-            )
+            room = "" if n_objects is None else f", but X has rows 0 to {last}"
+            raise ValueError(f"triplets row {row} is {triplet}{room}; triplets count from 0")
         raise ValueError(f"triplets row {row} is {triplet}; give three different objects")
-    # Small integers overflow when they are multiplied.
     return triplets.astype(np.int64, copy=False)
 
 
-@numba.njit(cache=True)
+@numba.njit(parallel=True, cache=True)
 def _first_mistake(triplets, last):
     """The first row with an object out of range or twice; the number of rows if there is none."""
-    for row in range(len(triplets)):
+    first = len(triplets)
+    for row in numba.prange(len(triplets)):
         i, j, k = triplets[row, 0], triplets[row, 1], triplets[row, 2]
         if min(i, j, k) < 0 or max(i, j, k) > last or i in (j, k) or j == k:
-            return row
-    return len(triplets)
+            first = min(first, row)
+    return first
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from convexlib import checks, paths
@@ -41,7 +42,8 @@ def graph_convexity_score(
     Ties follow a rule that does not look at the order of the samples: all samples at the
     distance of the last neighbour are neighbours; of equally short paths, one with the fewest
     steps counts, and of these one with the most members. Lengths are equal when they are the
-    same multiple, rounded up, of :math:`2^{-36}` of the longest edge.
+    same multiple, each edge rounded up, of a small unit: about :math:`2^{-36}` of the median
+    edge. A warning says where outliers force a unit that is not small.
 
     Parameters
     ----------
@@ -88,7 +90,7 @@ def graph_convexity_score(
     """
     X, classes = _checked(X, labels, average)
     with checks.threads(n_jobs):
-        graph = paths.rank(neighbor_graph(X, n_neighbors=n_neighbors), n_neighbors)
+        graph = paths.rank(neighbor_graph(X, n_neighbors=n_neighbors), n_neighbors, X)
         sums = paths.sums_of_shares(graph, [*classes.values()])
     return _mean(sums, _n_pairs(classes), average)
 
@@ -162,7 +164,7 @@ def graph_path(
     """
     X = checks.features(X)
     for name, row in (("source", source), ("target", target)):
-        if not 0 <= row < len(X):
+        if not 0 <= checks.whole(row, name) < len(X):
             raise ValueError(f"{name} is {row}, but X has rows 0 to {len(X) - 1}")
     members = np.zeros(len(X), dtype=bool) if members is None else np.asarray(members)
     if members.shape != (len(X),) or members.dtype != bool:
@@ -170,7 +172,7 @@ def graph_path(
             f"members has shape {members.shape} and dtype {members.dtype}; give one boolean for "
             f"each of the {len(X)} rows of X"
         )
-    graph = paths.rank(neighbor_graph(X, n_neighbors=n_neighbors), n_neighbors)
+    graph = paths.rank(neighbor_graph(X, n_neighbors=n_neighbors), n_neighbors, X)
     return paths.path(graph, source, target, members)
 
 
@@ -237,11 +239,11 @@ def euclidean_convexity_score(
     if getattr(labels, "ndim", 1) == 2:
         raise ValueError("labels is a matrix; a classifier needs one label a row")
     for name, number in (("n_points", n_points), ("n_pairs", n_pairs)):
-        if number < 1:
+        if checks.whole(number, name) < 1:
             raise ValueError(f"{name} is {number}; give at least 1")
     if not hasattr(classifier, "predict"):
         raise ValueError(f"classifier is {classifier!r}; give an object with a method predict")
-    if hasattr(classifier, "fit"):
+    if isinstance(classifier, BaseEstimator):
         check_is_fitted(classifier)
     X, classes = _checked(X, labels, average)
     known = getattr(classifier, "classes_", None)
@@ -254,13 +256,26 @@ def euclidean_convexity_score(
     n_drawn = np.minimum(_n_pairs(classes) // 2, n_pairs)
     sums = np.zeros(len(classes))
     n_at_once = max(1, _BLOCK // (n_points * X.shape[1]))
+    seen = set()
     for number, (name, rows) in enumerate(classes.items()):
         pairs = rows[_draw_pairs(len(rows), n_drawn[number], rng)]
         for start in range(0, len(pairs), n_at_once):
             x, y = X[pairs[start : start + n_at_once].T][:, :, None]
             points = (x + ways[:, None] * (y - x)).reshape(-1, X.shape[1])
             predicted = np.asarray(classifier.predict(points))
-            sums[number] += (predicted == name).sum() / n_points
+            if predicted.shape != (len(points),):
+                raise ValueError(
+                    f"classifier.predict gave shape {predicted.shape} for {len(points)} points; it "
+                    "has to give one class a point"
+                )
+            predicted = predicted.tolist()
+            seen.update(predicted)
+            sums[number] += sum(class_ == name for class_ in predicted) / n_points
+    if seen.isdisjoint(classes):
+        raise ValueError(
+            f"classifier predicts none of the classes in labels, but {next(iter(seen))!r}; give "
+            "labels as it names them"
+        )
     return _mean(sums, n_drawn, average)
 
 

@@ -1,7 +1,7 @@
 """How human are the similarities of a space? Arrays in, numbers out."""
 
 from collections.abc import Iterator
-from itertools import combinations
+from math import comb
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ CHANCE = 1 / 3
 PAIRS = ((0, 1), (0, 2), (1, 2))
 """The pairs of a triplet, in the order of its probabilities; the first was kept together."""
 
+_MOST_TRIPLETS = 5 * 10**7  # about 1.2 GB
 _TIE = 1e-12  # similarities of equal pairs can differ in the last digits
 _ODD = np.array([-1, 2, 1, -1, 0, -1, -1, -1])  # by the set of the most similar pairs, in bits
 _SCORE = np.array([0, 1, 0, 1 / 2, 0, 1 / 2, 0, 1 / 3])
@@ -155,7 +156,14 @@ def odd_one_out_probabilities(
     """
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}; give a number above zero")
-    return softmax(_of_pairs(X, triplets, similarity) / temperature, axis=1)
+    with np.errstate(over="ignore"):
+        logits = _of_pairs(X, triplets, similarity) / temperature
+    if not np.isfinite(logits).all():
+        raise ValueError(
+            f"similarities over temperature ({temperature}) are too large to be numbers; scale X "
+            "down or raise the temperature"
+        )
+    return softmax(logits, axis=1)
 
 
 def fit_temperature(
@@ -186,12 +194,15 @@ def fit_temperature(
     """
     pairs = _of_pairs(X, triplets, similarity)
     pairs -= pairs[:, :1]
+    spread = np.ptp(pairs)
+    if spread == 0:
+        return np.inf
+    pairs /= spread
     if (pairs <= 0).all() and (pairs < 0).any():
         raise ValueError(
             "the kept pair is the most similar one in all triplets, so that no temperature is low "
             "enough; fit to more triplets"
         )
-    spread = np.ptp(pairs)
 
     def slope(cold: float) -> float:
         """Of the mean negative log-likelihood, by the inverse temperature."""
@@ -199,10 +210,10 @@ def fit_temperature(
 
     if slope(0.0) >= 0:
         return np.inf
-    coldest = 1 / spread
+    coldest = 1.0
     while slope(coldest) < 0:
         coldest *= 2
-    return 1 / brentq(slope, 0.0, coldest, rtol=1e-10)
+    return float(spread / brentq(slope, 0.0, coldest, xtol=1e-300, rtol=1e-10))
 
 
 def noise_ceiling(triplets: ArrayLike) -> NoiseCeiling:
@@ -210,7 +221,7 @@ def noise_ceiling(triplets: ArrayLike) -> NoiseCeiling:
 
     The upper end is the accuracy of the most frequent choice of each triplet: no one who always
     chooses alike does better on these judgments. The lower end predicts each judgment by the
-    most frequent choice among the others; what is true of people in general lies between.
+    most frequent choice among the others. With few judgments a triplet they lie far apart.
 
     Parameters
     ----------
@@ -226,7 +237,9 @@ def noise_ceiling(triplets: ArrayLike) -> NoiseCeiling:
     References
     ----------
     Hebart et al. (2020), *Revealing the multidimensional mental representations of natural
-    objects*, Nature Human Behaviour 4, Methods, "noise ceiling", is the upper end.
+    objects*, Nature Human Behaviour 4, Methods, "noise ceiling", has the upper end, as a mean
+    over triplets; it is one over judgments here, which differs where triplets were judged
+    unequally often.
 
     Examples
     --------
@@ -286,13 +299,19 @@ def triplets_from_similarity(
         Symmetric; the diagonal does not count. Of several people, the judgments of the first
         come first.
     n_triplets : int, optional
-        Draw so many threes, each person the same, instead of all there are.
+        Draw so many threes, each person the same, instead of all there are. Those without an
+        odd one out are left out of them.
     random_state : int or Generator, optional
 
     Returns
     -------
-    ndarray of int, shape (n_triplets, 3)
+    ndarray of int, shape (n_judgments, 3)
         Columns 0 and 1 are the pair kept together.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, all triplets would be too many, or none has an odd one out.
 
     Examples
     --------
@@ -304,8 +323,14 @@ def triplets_from_similarity(
     if n_objects < 3:
         raise ValueError(f"similarity has {n_objects} objects; a triplet needs 3")
     if n_triplets is None:
-        threes = np.array([*combinations(range(n_objects), 3)])
-    elif n_triplets < 1:
+        n_threes = len(people) * comb(n_objects, 3)
+        if n_threes > _MOST_TRIPLETS:
+            raise ValueError(
+                f"similarity of {len(people)} people and {n_objects} objects has {n_threes:,} "
+                "triplets; give n_triplets to draw some of them"
+            )
+        threes = np.concatenate([_threes_from(first, n_objects) for first in range(n_objects - 2)])
+    elif checks.whole(n_triplets, "n_triplets") < 1:
         raise ValueError(f"n_triplets is {n_triplets}; give at least 1, or None for all")
     else:
         rng = np.random.default_rng(random_state)
@@ -323,7 +348,12 @@ def triplets_from_similarity(
         clear = best.sum(axis=1) == 1
         ways = np.array([[*pair, 3 - sum(pair)] for pair in PAIRS])[best[clear].argmax(axis=1)]
         judged.append(np.take_along_axis(threes[clear], ways, axis=1))
-    return np.concatenate(judged)
+    judged = np.concatenate(judged)
+    if len(judged) == 0:
+        raise ValueError(
+            "similarity leaves no triplet with an odd one out; give similarities that differ"
+        )
+    return judged
 
 
 def rsa_score(
@@ -367,7 +397,7 @@ def rsa_score(
     ...                 metric="euclidean"), 3)
     1.0
     """
-    X = checks.features(X)
+    X = checks.features(X).astype(np.float64)
     people = checks.similarity(human_similarity, name="human_similarity")
     n_objects = people.shape[1]
     if len(X) != n_objects:
@@ -376,7 +406,14 @@ def rsa_score(
             "row an object"
         )
     if metric == "correlation":
-        X = X - X.mean(axis=1, keepdims=True)
+        centred = X - X.mean(axis=1, keepdims=True)
+        constant = abs(centred).max(axis=1) <= 1e-12 * abs(X).max(axis=1)
+        if constant.any():
+            raise ValueError(
+                f"X row {int(np.argmax(constant))} is constant and has no correlation; remove it "
+                "or use another metric"
+            )
+        X = centred
     elif metric not in ("cosine", "euclidean"):
         raise ValueError(f"metric is {metric!r}; choose 'cosine', 'correlation' or 'euclidean'")
     S, _ = _similarities(X, "euclidean" if metric == "euclidean" else "cosine")
@@ -421,6 +458,11 @@ def rsa_noise_ceiling(
     scale = stats.zscore if method == "pearson" else stats.rankdata
     scaled = scale(people, axis=1)
     total = scaled.sum(axis=0)
+    if min(np.ptp(total - own) for own in (np.zeros_like(total), *scaled)) < 1e-9:
+        raise ValueError(
+            "human_similarity of some people together is the same for all pairs, since they judge "
+            "opposite ways; no ceiling can be given"
+        )
     lower = [_correlation(own, total - own, method) for own in scaled]
     upper = [_correlation(own, total, method) for own in scaled]
     return NoiseCeiling(float(np.mean(lower)), float(np.mean(upper)))
@@ -471,34 +513,44 @@ def object_folds(
         yield triplets[~inside.any(axis=1)], triplets[inside.all(axis=1)]
 
 
+def _threes_from(first: int, n_objects: int) -> np.ndarray:
+    """Sets of three objects of which one is the first, in order."""
+    second, third = first + 1 + np.stack(np.triu_indices(n_objects - first - 1, k=1))
+    return np.stack([np.full_like(second, first), second, third], axis=1)
+
+
 def _most_similar(X: ArrayLike, triplets: ArrayLike, similarity: Similarity) -> np.ndarray:
     """The pairs of each triplet that no other pair exceeds, as a sum of 1, 2 and 4."""
-    S, scale, triplets = _judged(X, triplets, similarity)
-    return _best_pairs(S, _TIE * scale, triplets)
+    X, triplets = _checked(X, triplets, similarity)
+    _, exponent = np.frexp(abs(X).max())
+    S, scale = _similarities(np.ldexp(X, -exponent), similarity)  # no product overflows
+    return _best_pairs(S, scale, triplets)
 
 
 def _of_pairs(X: ArrayLike, triplets: ArrayLike, similarity: Similarity) -> np.ndarray:
     """Similarity of each pair of each triplet, (n_triplets, 3)."""
-    S, _, triplets = _judged(X, triplets, similarity)
+    X, triplets = _checked(X, triplets, similarity)
+    with np.errstate(over="ignore"):
+        S, _ = _similarities(X, similarity)
     return np.stack([S[triplets[:, i], triplets[:, j]] for i, j in PAIRS], axis=1)
 
 
-def _judged(
+def _checked(
     X: ArrayLike, triplets: ArrayLike, similarity: Similarity
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Similarities of the objects, their scale, and the triplets; all checked."""
-    X = checks.features(X)
+) -> tuple[np.ndarray, np.ndarray]:
+    X = checks.features(X).astype(np.float64)
     triplets = checks.triplets(triplets, len(X))
     if similarity not in ("cosine", "dot", "euclidean"):
         raise ValueError(f"similarity is {similarity!r}; choose 'cosine', 'dot' or 'euclidean'")
-    return *_similarities(X, similarity), triplets
+    return X, triplets
 
 
 def _similarities(X: np.ndarray, similarity: Similarity) -> tuple[np.ndarray, np.ndarray]:
-    """Similarity of each pair of rows, and for each row what rounding errors are relative to."""
-    X = X.astype(np.float64)
+    """Similarity of each pair of rows, and for each row what rounding errors are relative to,
+    besides the similarities themselves.
+    """
     if similarity == "euclidean":
-        return -cdist(X, X), np.linalg.norm(X - X.mean(axis=0), axis=1)
+        return -cdist(X, X), np.zeros(len(X))
     if similarity == "cosine":
         largest = abs(X).max(axis=1, keepdims=True)
         if not largest.all():
@@ -514,12 +566,14 @@ def _similarities(X: np.ndarray, similarity: Similarity) -> tuple[np.ndarray, np
 
 
 @njit(parallel=True, cache=True)
-def _best_pairs(S, tolerance, triplets):
+def _best_pairs(S, scale, triplets):
     best = np.empty(len(triplets), dtype=np.uint8)
     for row in prange(len(triplets)):
         i, j, k = triplets[row, 0], triplets[row, 1], triplets[row, 2]
-        least = max(S[i, j], S[i, k], S[j, k]) - max(tolerance[i], tolerance[j], tolerance[k])
-        best[row] = (S[i, j] >= least) + 2 * (S[i, k] >= least) + 4 * (S[j, k] >= least)
+        s_ij, s_ik, s_jk = S[i, j], S[i, k], S[j, k]
+        tie = _TIE * max(scale[i], scale[j], scale[k], -min(s_ij, s_ik, s_jk))
+        least = max(s_ij, s_ik, s_jk) - tie
+        best[row] = (s_ij >= least) + 2 * (s_ik >= least) + 4 * (s_jk >= least)
     return best
 
 
@@ -529,7 +583,9 @@ def _upper(people: np.ndarray, *, name: str) -> np.ndarray:
     pairs = people[:, rows, columns]
     if not np.isfinite(pairs).all():
         raise ValueError(f"{name} holds similarities that are not finite; leave those objects out")
-    if pairs.shape[1] < 3 or (np.ptp(pairs, axis=1) == 0).any():
+    if people.shape[1] < 3:
+        raise ValueError(f"{name} is of {people.shape[1]} objects; give at least 3")
+    if (np.ptp(pairs, axis=1) == 0).any():
         raise ValueError(f"{name} has equal similarities of all pairs; there is nothing to rank")
     return pairs
 

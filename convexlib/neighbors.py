@@ -14,6 +14,7 @@ TIE = 1e-12
 """Distances that differ by less than this share of themselves are equal."""
 
 _BLOCK = 2**24  # distances in memory at a time
+_MOST_PAIRS = 10**7  # about 0.5 GB of edges; without ties it is enough for a million rows
 _CHUNK = 32  # distances that are compared at a time
 
 
@@ -46,7 +47,8 @@ def neighbor_graph(X: ArrayLike, *, n_neighbors: int = 10, n_jobs: int | None = 
     Raises
     ------
     ValueError
-        If `X` is not finite or the same in every row, or has too few rows.
+        If `X` is not finite or the same in every row, has too few rows, or holds so many
+        duplicates that the graph would not fit in memory.
 
     References
     ----------
@@ -62,16 +64,18 @@ def neighbor_graph(X: ArrayLike, *, n_neighbors: int = 10, n_jobs: int | None = 
     """
     X = checks.features(X).astype(np.float64)
     n = len(X)
-    if not 1 <= n_neighbors < n:
+    if not 1 <= checks.whole(n_neighbors, "n_neighbors") < n:
         raise ValueError(
             f"n_neighbors is {n_neighbors}, but X has {n} rows; choose from 1 to {n - 1}"
         )
     if (X[:1] == X).all():
         raise ValueError(f"X has the same values in all {n} rows; there is no near and far")
     _, exponent = np.frexp(abs(X).max())
+    if exponent > 1000:
+        raise ValueError(f"X has values up to {abs(X).max():.0e}; scale it down")
     X = np.ldexp(X, -exponent)  # no square overflows
     with checks.threads(n_jobs):
-        low, high = np.concatenate([*_neighbors(X, n_neighbors)], axis=1)
+        low, high = np.concatenate([*_within_limits(_neighbors(X, n_neighbors), n)], axis=1)
         low, high = np.divmod(np.unique(np.minimum(low, high) * n + np.maximum(low, high)), n)
         lengths = np.ldexp(_distances(X, low, high), exponent)
     # Built by sorting, not by adding sparse matrices: an explicit zero would be dropped.
@@ -79,6 +83,19 @@ def neighbor_graph(X: ArrayLike, *, n_neighbors: int = 10, n_jobs: int | None = 
     order = np.lexsort((targets, sources))
     indptr = np.searchsorted(sources[order], np.arange(n + 1))
     return csr_array((np.tile(lengths, 2)[order], targets[order], indptr), shape=(n, n))
+
+
+def _within_limits(found: Iterator[np.ndarray], n_samples: int) -> Iterator[np.ndarray]:
+    """The pairs as they are found, unless they become too many to hold."""
+    n_pairs = 0
+    for pairs in found:
+        n_pairs += pairs.shape[1]
+        if n_pairs > _MOST_PAIRS:
+            raise ValueError(
+                f"X has more than {_MOST_PAIRS:,} pairs of neighbours among {n_samples:,} rows, "
+                "since too many are equally far, such as duplicates; leave these out"
+            )
+        yield pairs
 
 
 def _neighbors(X: np.ndarray, n_neighbors: int) -> Iterator[np.ndarray]:

@@ -7,11 +7,13 @@ of equally short ones one of the fewest steps, and of these one with the most me
 the same in both directions, so each pair is visited once. Sums of integers are exact: neither the
 order of the samples nor the number of threads matters.
 
-Lengths are rounded up to whole multiples of 2^-36 of the longest edge (coarser only where the
-longest paths would not fit). Rounding up keeps the triangle inequality, so that no detour is
-shorter than an edge.
+Lengths are rounded up to whole multiples of a unit: the shortest edge above zero of the connected
+part, times the power of two that makes it about 2^-36 of the median edge, or more where the longest
+paths would not fit. Rounding up keeps the triangle inequality, so that no detour is shorter than an
+edge, and lengths that are multiples of the shortest stay such multiples at every scale.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,13 +21,15 @@ import numpy as np
 from llvmlite import ir
 from numba import get_num_threads, njit, prange, types
 from numba.extending import intrinsic
+from scipy import ndimage
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 _LANES = 16  # sources whose paths are found at a time
 _KEY_BITS = 62  # and one for the sign, and one so that the sum of two keys fits
 _LENGTH_BITS = 36
-_NOISE = 2.0**-10  # by which a multiple may be missed, so that it is not rounded to the next
+_NOISE = 2.0**-42  # share by which a multiple may be exceeded without being rounded to the next
+_FEW_UNITS = 2**16  # in the median edge
 
 
 class PathGraph(NamedTuple):
@@ -65,29 +69,32 @@ def parts(graph: csr_array) -> np.ndarray:
     return connected_components(graph, directed=False)[1]
 
 
-def rank(graph: csr_array, n_neighbors: int) -> PathGraph:
-    """Give every edge of a graph of nearest neighbours its key."""
+def rank(graph: csr_array, n_neighbors: int, X: np.ndarray) -> PathGraph:
+    """Give every edge of a graph of nearest neighbours, from `X`, its key."""
     n_nodes = graph.shape[0]
     degree = np.diff(graph.indptr)
-    nodes = np.argsort(-degree, kind="stable")
+    # Of equal degrees, by what is in a row rather than by its number.
+    place = np.einsum("ij,j->i", X, np.cos(np.arange(X.shape[1])))
+    nodes = np.lexsort((place, -degree))
     component = parts(graph)
     _, hubs = np.unique(component[nodes], return_index=True)
     distance = dijkstra(graph, indices=nodes[hubs], min_only=True)
-    diameter = 2 * distance.max()  # or less
+    numbers = np.arange(len(hubs))
+    diameter = 2 * ndimage.maximum(distance, component, numbers)  # or less
     # On a shortest path of few steps no sample is a neighbour of the next but one, so that
     # two steps are longer than the least distance of a k-th neighbour.
     by_length = np.lexsort((graph.data, np.repeat(np.arange(n_nodes), degree)))
-    radius = graph.data[by_length][graph.indptr[:-1] + n_neighbors - 1].min()
-    n_steps = n_nodes - 1
-    if radius > 0:
-        n_steps = int(min(n_steps, 2 * (2 * diameter / radius + 1)))
+    radius = ndimage.minimum(
+        graph.data[by_length][graph.indptr[:-1] + n_neighbors - 1], component, numbers
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        n_steps = np.nan_to_num(2 * (2 * diameter / radius + 1), nan=0, posinf=n_nodes).max()
+    n_steps = int(min(n_nodes - 1, n_steps + 2))
     digits = n_steps.bit_length()
-    _, longest = np.frexp(graph.data.max())
-    _, whole = np.frexp(diameter)
-    exponent = max(longest - _LENGTH_BITS, whole - (_KEY_BITS - 1 - 2 * digits))
-    lengths = np.ceil(np.ldexp(graph.data, -exponent) - _NOISE).astype(np.int64)
-    limit = int(np.ldexp(diameter, -exponent)) + n_steps + 1
-    keys = (lengths << 2 * digits) + (1 << digits)
+    unit = _units(graph.data, np.repeat(component, degree), diameter, _KEY_BITS - 1 - 2 * digits)
+    lengths = graph.data / np.repeat(unit[component], degree) * (1 - _NOISE)
+    keys = (np.ceil(lengths).astype(np.int64) << 2 * digits) + (1 << digits)
+    limit = int((diameter / unit).max()) + n_steps + 1
     ranked = csr_array((keys, graph.indices, graph.indptr), shape=graph.shape)[nodes][:, nodes]
     return PathGraph(
         nodes,
@@ -100,6 +107,33 @@ def rank(graph: csr_array, n_neighbors: int) -> PathGraph:
         component[nodes],
         distance[nodes],
     )
+
+
+def _units(
+    lengths: np.ndarray, component: np.ndarray, diameter: np.ndarray, n_bits: int
+) -> np.ndarray:
+    """Unit of length in each connected part, such that its diameter has no more than `n_bits`."""
+    numbers = np.arange(len(diameter))
+    positive = lengths > 0
+    lengths, component = lengths[positive], component[positive]
+    units = np.ones(len(diameter))  # where all samples are the same
+    present = np.isin(numbers, component)
+    if not present.any():
+        return units
+    numbers = numbers[present]
+    least = ndimage.minimum(lengths, component, numbers)
+    median = ndimage.median(lengths, component, numbers)
+    _, finest = np.frexp(median / least)
+    _, coarsest = np.frexp(diameter[present] / least)
+    units[present] = np.ldexp(least, np.maximum(finest - _LENGTH_BITS, coarsest - n_bits))
+    if (coarse := median / units[present] < _FEW_UNITS).any():
+        warnings.warn(
+            f"the longest paths of X are {(diameter[present] / median)[coarse].max():.0e} times as "
+            "long as its median edge, so that short edges count as if they were nearly equal; "
+            "leave outliers out",
+            stacklevel=4,
+        )
+    return units
 
 
 def sums_of_shares(graph: PathGraph, classes: Sequence[np.ndarray]) -> np.ndarray:

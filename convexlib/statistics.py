@@ -12,6 +12,7 @@ from convexlib import checks
 MINUS = "\N{MINUS SIGN}"
 SIGNIFICANT = 0.05
 
+_FEWEST = 5  # clusters of which a bootstrap can tell anything
 _BLOCK = 2**24  # numbers in memory at a time
 
 
@@ -103,11 +104,12 @@ def bootstrap_mean(
     Returns
     -------
     Estimate
-        With the percentiles of the resampled means, and NaN limits for a single cluster.
+        With NaN limits for fewer than five clusters.
 
     References
     ----------
-    Efron & Tibshirani, *An Introduction to the Bootstrap* (1993), chapter 13.
+    Hesterberg (2015), *What teachers should know about the bootstrap*, The American Statistician
+    69, section 5, "expanded percentiles".
 
     Examples
     --------
@@ -128,18 +130,18 @@ def bootstrap_mean(
         n_draws = len(sums)
         shares = np.full(n_draws, 1 / n_draws)
     mean = float(values.mean())
-    if n_draws < 2:
+    if n_draws < _FEWEST:
         return Estimate(mean, np.nan, np.nan)
     rng = np.random.default_rng(random_state)
     resampled = []
     for part in np.array_split(np.arange(n_resamples), 1 + n_resamples * len(sums) // _BLOCK):
         draws = rng.multinomial(n_draws, shares, size=len(part))
         resampled.append(draws @ sums / (draws @ sizes))
-    return _percentiles(mean, np.concatenate(resampled), confidence)
+    return _percentiles(mean, np.concatenate(resampled), n_draws, confidence)
 
 
 def mean_over_objects(
-    scores: ArrayLike, triplets: ArrayLike, *, confidence: float = 0.95
+    scores: ArrayLike, triplets: ArrayLike, *, against: float = 0.0, confidence: float = 0.95
 ) -> Estimate:
     r"""Mean score of triplets, such as accuracy, with an interval for other objects of the kind.
 
@@ -158,6 +160,8 @@ def mean_over_objects(
     scores : array-like of shape (n_triplets,)
         From `judgments.odd_one_out_scores`, or differences of two of these.
     triplets : array-like of int, shape (n_triplets, 3)
+    against : float, default=0.0
+        What the test takes the mean to be, such as `judgments.CHANCE` for an accuracy.
     confidence : float, default=0.95
 
     Returns
@@ -176,7 +180,7 @@ def mean_over_objects(
     >>> mean_over_objects([1, 0, 1, 1], [[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]]).value
     0.75
     """
-    triplets = np.sort(checks.triplets(triplets), axis=1)
+    triplets = checks.triplets(triplets)
     scores = np.asarray(scores, dtype=float)
     _check_sample("scores", scores, len(triplets))
     _check_confidence(confidence)
@@ -184,19 +188,19 @@ def mean_over_objects(
     residuals = scores - mean
     # Every two triplets that share one, two or three objects count once: those that share an
     # object, less those that share a pair, which were counted twice, and so on.
-    objects, number = np.unique(triplets, return_inverse=True)
-    number = number.ravel()
-    shares = np.bincount(number) / n_triplets
+    objects, triplets = np.unique(triplets, return_inverse=True)
+    triplets = np.sort(triplets.reshape(-1, 3), axis=1)
+    shares = np.bincount(triplets.ravel()) / n_triplets
     if shares.max() == 1:
         return Estimate(mean, np.nan, np.nan)
-    of_object = np.bincount(number, np.repeat(residuals, 3)) / (1 - shares)
+    of_object = np.bincount(triplets.ravel(), np.repeat(residuals, 3)) / (1 - shares)
     pairs = np.concatenate([triplets[:, [0, 1]], triplets[:, [0, 2]], triplets[:, [1, 2]]])
     of_pair = _sums_of_equal_rows(pairs, np.tile(residuals, 3))
     of_three = _sums_of_equal_rows(triplets, residuals)
     variance = (of_object**2).sum() - (of_pair**2).sum() + (of_three**2).sum()
     # By chance it can fall below that of independent triplets, which no sharing lowers.
     error = np.sqrt(max(variance, (residuals**2).sum())) / n_triplets
-    return _student(mean, error, len(objects) - 1, confidence)
+    return _student(mean, error, len(objects) - 1, confidence, against)
 
 
 def pearson(
@@ -205,14 +209,15 @@ def pearson(
     clusters: ArrayLike,
     *,
     confidence: float = 0.95,
-    n_resamples: int = 10_000,
+    n_resamples: int = 100_000,
     random_state: int = 0,
 ) -> Estimate:
     """Pearson correlation with a bootstrap interval that resamples whole clusters.
 
     Layers of one model are not independent, nor is a fine-tuned model of the pretrained one it
     came from. Clusters that are independent, such as models trained from different seeds, are
-    drawn with replacement, each with all its points; the interval is that of the percentiles.
+    drawn with replacement, each with all its points; the interval is that of the percentiles,
+    expanded for few clusters.
 
     Parameters
     ----------
@@ -220,18 +225,18 @@ def pearson(
     clusters : array-like of shape (n,)
         What each point belongs to.
     confidence : float, default=0.95
-    n_resamples : int, default=10000
+    n_resamples : int, default=100000
     random_state : int, default=0
 
     Returns
     -------
     Estimate
-        With NaN limits for fewer than two clusters, and a NaN value where x or y is constant.
+        With NaN limits for fewer than five clusters, and a NaN value where x or y is constant.
 
     References
     ----------
     Field & Welsh, *Bootstrapping clustered data*, Journal of the Royal Statistical Society B 69
-    (2007), "cluster bootstrap".
+    (2007), "cluster bootstrap"; Hesterberg (2015), as in `bootstrap_mean`.
 
     Examples
     --------
@@ -249,7 +254,7 @@ def pearson_difference(
     clusters: ArrayLike,
     *,
     confidence: float = 0.95,
-    n_resamples: int = 10_000,
+    n_resamples: int = 100_000,
     random_state: int = 0,
 ) -> Estimate:
     """Pearson correlation of some points minus that of the others, with its interval.
@@ -322,22 +327,29 @@ def _bootstrapped(
     _check_confidence(confidence)
     value = float(statistic(of_cluster.sum(axis=0)))
     n_clusters = len(of_cluster)
-    if n_clusters < 2 or np.isnan(value):
+    if n_clusters < _FEWEST or np.isnan(value):
         return Estimate(value, np.nan, np.nan)
     rng = np.random.default_rng(random_state)
     draws = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=n_resamples)
-    return _percentiles(value, statistic(draws @ of_cluster), confidence)
+    return _percentiles(value, statistic(draws @ of_cluster), n_clusters, confidence)
 
 
-def _percentiles(value: float, resampled: np.ndarray, confidence: float) -> Estimate:
+def _percentiles(value: float, resampled: np.ndarray, n_drawn: int, confidence: float) -> Estimate:
+    """Interval and test from resampled values, widened since few clusters vary too little.
+
+    As much as Student's t interval of a mean is wider than the normal one without the usual
+    correction of the variance (Hesterberg, 2015, "expanded percentiles").
+    """
     # A resample in which nothing varies has no correlation and is passed over.
     resampled = resampled[np.isfinite(resampled)]
-    if len(resampled) == 0:
+    if len(resampled) == 0 or n_drawn < _FEWEST:
         return Estimate(value, np.nan, np.nan)
-    tail = 50 * (1 - confidence)
-    low, high = np.percentile(resampled, [tail, 100 - tail])
+    wider, n_free = np.sqrt(n_drawn / (n_drawn - 1)), n_drawn - 1
+    tail = stats.norm.cdf(wider * stats.t.ppf((1 - confidence) / 2, n_free))
+    low, high = np.quantile(resampled, [tail, 1 - tail])
     rarer = min((resampled <= 0).sum(), (resampled >= 0).sum())
-    p_value = min(1.0, 2 * (1 + rarer) / (1 + len(resampled)))
+    one_sided = min(0.5, (1 + rarer) / (1 + len(resampled)))
+    p_value = 2 * stats.t.cdf(stats.norm.ppf(one_sided) / wider, n_free)
     return Estimate(value, float(low), float(high), float(p_value))
 
 
@@ -348,11 +360,13 @@ def _sums_of_equal_rows(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.bincount(np.unique(keys, return_inverse=True)[1], values)
 
 
-def _student(mean: float, error: float, n_free: int, confidence: float) -> Estimate:
-    """Student's t interval, and the test against zero."""
+def _student(
+    mean: float, error: float, n_free: int, confidence: float, against: float = 0.0
+) -> Estimate:
+    """Student's t interval and test."""
     half = stats.t.ppf(0.5 + confidence / 2, n_free) * error
     # Values that are all the same leave no doubt.
-    p_value = 2 * stats.t.sf(abs(mean) / error, n_free) if error > 0 else mean == 0
+    p_value = 2 * stats.t.sf(abs(mean - against) / error, n_free) if error > 0 else mean == against
     return Estimate(mean, float(mean - half), float(mean + half), float(p_value))
 
 

@@ -198,6 +198,65 @@ def test_one_of_two_ways_around_a_square_leads_through_the_class() -> None:
     assert scores[0] == 1.0
 
 
+@pytest.mark.parametrize("factor", [1 / 255, 0.1, 0.7, 3.0, 1e9])
+@pytest.mark.parametrize("seed", range(4))
+def test_ties_stay_ties_at_every_scale(seed: int, factor: float) -> None:
+    rng = np.random.default_rng(seed)
+    for X in (np.arange(30.0)[:, None], rng.integers(100, size=(60, 1)).astype(float)):
+        labels = rng.integers(2, size=len(X))
+        before, after = (
+            graph_convexity_score(Z, labels, n_neighbors=3, average=None) for Z in (X, factor * X)
+        )
+        np.testing.assert_allclose(after, before, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_a_long_chain_does_not_matter(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    X = (np.cumsum(rng.integers(1, 6, size=1000)) * 0.1)[:, None]
+    labels = rng.integers(2, size=1000)
+    scores = set()
+    for _ in range(4):
+        order = rng.permutation(1000)
+        score = graph_convexity_score(X[order], labels[order], n_neighbors=3)
+        scores.add(round(score, 12))
+    assert len(scores) == 1
+
+
+def test_no_detour_along_a_line_is_shorter_than_an_edge() -> None:
+    X = ((1 + 0.75 * 2.0**-43) * np.arange(12))[:, None]
+    assert graph_path(X, 4, 6, n_neighbors=4).tolist() == [4, 6]
+    np.testing.assert_array_equal(
+        graph_convexity_score(X, [0, 1] * 6, n_neighbors=4, average=None), [1, 1]
+    )
+
+
+@pytest.mark.parametrize("far", [1e4, 1e6])
+def test_an_outlier_leaves_the_paths_among_the_others_as_they_are(far: float) -> None:
+    X = np.random.default_rng(0).normal(size=(120, 2))
+    X[7] = far
+    labels = np.random.default_rng(1).integers(2, size=120)
+    scores = graph_convexity_score(X, labels, n_neighbors=4, average=None)
+    expected = expected_in_generic_world(X, labels, 4)
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
+
+
+def test_an_outlier_beyond_all_digits_is_warned_of() -> None:
+    X = np.random.default_rng(0).normal(size=(120, 2))
+    X[7] = 1e14
+    with pytest.warns(UserWarning, match="times as long as its median edge.*leave outliers out"):
+        graph_convexity_score(X, [0, 1] * 60, n_neighbors=4)
+
+
+def test_parts_of_different_scale_do_not_disturb_each_other() -> None:
+    rng = np.random.default_rng(0)
+    near, far = rng.normal(size=(100, 3)), 1e15 + 1e12 * rng.normal(size=(40, 3))
+    X, labels = np.concatenate([near, far]), rng.integers(2, size=140)
+    scores = graph_convexity_score(X, labels, n_neighbors=4, average=None)
+    expected = expected_in_generic_world(X, labels, 4)
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
+
+
 @quickly
 @given(generic_worlds(), st.integers(0, 2**32 - 1))
 def test_rotating_the_space_leaves_convexity_unchanged(world: World, seed: int) -> None:
@@ -564,6 +623,25 @@ def test_the_official_package_finds_the_same_euclidean_convexity() -> None:
     assert 100 * scores.mean() == pytest.approx(mean, abs=0.005 + 1e-9)
 
 
+@pytest.mark.parametrize(
+    ("predict", "message"),
+    [
+        (lambda X: np.eye(2)[[0] * len(X)], r"gave shape \(10, 2\) for 10 points"),
+        (lambda X: np.zeros(len(X) - 1), r"gave shape \(9,\) for 10 points"),
+        (lambda X: np.full(len(X), "0"), "predicts none of the classes in labels, but '0'"),
+    ],
+)
+def test_predictions_that_are_no_classes_are_named(predict: Callable, message: str) -> None:
+    class Own:
+        def fit(self) -> None: ...
+
+        def predict(self, X: np.ndarray) -> np.ndarray:
+            return predict(X)
+
+    with pytest.raises(ValueError, match=message):
+        euclidean_convexity_score(np.arange(4.0)[:, None], [0, 1, 0, 1], Own())
+
+
 def test_a_sample_of_segments_is_near_all_of_them() -> None:
     X, labels = blobs(60, distance=2.0)
     nearest = KNeighborsClassifier(5).fit(X, labels)
@@ -584,6 +662,7 @@ def test_a_sample_of_segments_is_near_all_of_them() -> None:
         ({"labels": list("acac")}, ValueError, "classifier does not know the class 'c'"),
         ({"labels": np.eye(4, dtype=bool)}, ValueError, "labels is a matrix"),
         ({"n_points": 0}, ValueError, "n_points is 0; give at least 1"),
+        ({"n_points": 1.5}, ValueError, "n_points is 1.5; give a whole number"),
         ({"n_pairs": 0}, ValueError, "n_pairs is 0; give at least 1"),
     ],
 )
@@ -622,6 +701,13 @@ BAD = [
     ({"labels": [["a"]] * 8}, r"labels are not hashable"),
     ({"X": np.ones((8, 3))}, r"X has the same values in all 8 rows"),
     ({"n_jobs": 0}, r"n_jobs is 0; give a number of threads, or None or -1 for all"),
+    ({"n_neighbors": 2.0}, r"n_neighbors is 2.0; give a whole number"),
+    ({"labels": [pd.NA, *"aabbaab"]}, r"labels hold NaN"),
+    (
+        {"labels": pd.DataFrame([[True, False]] * 8, columns=["a", "a"])},
+        r"labels has two columns of one name",
+    ),
+    ({"X": changed(1e305)}, r"X has values up to 1e\+305; scale it down"),
     ({"n_neighbors": 0}, r"n_neighbors is 0, but X has 8 rows; choose from 1 to 7"),
     ({"n_neighbors": 8}, r"n_neighbors is 8, but X has 8 rows; choose from 1 to 7"),
 ]
@@ -640,6 +726,7 @@ def test_a_mistake_is_named(measure: Callable, arguments: dict, message: str) ->
     [
         ({"source": -1}, "source is -1, but X has rows 0 to 7"),
         ({"target": 8}, "target is 8, but X has rows 0 to 7"),
+        ({"source": 1.5}, "source is 1.5; give a whole number"),
         ({"members": np.ones(8)}, r"members has shape \(8,\) and dtype float64; give one boolean"),
     ],
 )

@@ -433,6 +433,39 @@ def test_no_other_temperature_makes_the_judgments_likelier(seed: int) -> None:
     assert all(loss(best) <= loss(other) + 1e-12 for other in others)
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e3, 1e6])
+@pytest.mark.parametrize(("similarity", "power"), [("dot", 2), ("euclidean", 1)])
+def test_the_temperature_has_the_unit_of_the_similarity(
+    scale: float, similarity: str, power: int
+) -> None:
+    X, triplets = random_space(np.random.default_rng(0))
+    one, other = (fit_temperature(Z, triplets, similarity=similarity) for Z in (X, scale * X))
+    assert other == pytest.approx(scale**power * one, rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-160, 1e160, 1e300])
+def test_choices_know_nothing_of_the_unit_of_the_features(scale: float) -> None:
+    X, triplets = random_space(np.random.default_rng(0))
+    for similarity in SIMILARITIES:
+        before, after = (
+            odd_one_out_accuracy(Z, triplets, similarity=similarity) for Z in (X, scale * X)
+        )
+        assert before == after
+
+
+def test_an_object_that_nobody_judged_changes_nothing() -> None:
+    X, triplets = random_space(np.random.default_rng(0))
+    more = np.concatenate([X, np.full((1, 6), 1e14)])
+    before, after = (odd_one_out_accuracy(Z, triplets, similarity="euclidean") for Z in (X, more))
+    assert before == after
+
+
+def test_similarities_too_large_for_probabilities_are_named() -> None:
+    X = [[1e200, 0.0], [1e200, 1.0], [0.0, 1.0]]
+    with pytest.raises(ValueError, match=r"similarities over temperature \(1.0\) are too large"):
+        odd_one_out_probabilities(X, [[0, 1, 2]], similarity="dot")
+
+
 def test_similarities_that_say_nothing_have_an_infinite_temperature() -> None:
     X = [[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]
     assert fit_temperature(X, [[0, 2, 1]]) == np.inf
@@ -539,6 +572,22 @@ def test_a_mistake_in_the_similarities_is_named(similarity: np.ndarray, message:
         triplets_from_similarity(similarity)
     with pytest.raises(ValueError, match="n_triplets is 0; give at least 1"):
         triplets_from_similarity(np.eye(3), n_triplets=0)
+    with pytest.raises(ValueError, match="similarity leaves no triplet with an odd one out"):
+        triplets_from_similarity(np.ones((5, 5)))
+
+
+def test_more_triplets_than_memory_holds_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"1000 objects has 166,167,000 triplets; give n_trip"):
+        triplets_from_similarity(np.eye(1000))
+
+
+@pytest.mark.parametrize("dtype", [">i4", ">i8", "<u8"])
+def test_triplets_may_come_from_another_machine(dtype: str) -> None:
+    X, triplets = random_space(np.random.default_rng(0))
+    expected = odd_one_out_accuracy(X, triplets)
+    assert odd_one_out_accuracy(X, triplets.astype(dtype)) == expected
+    with pytest.raises(ValueError, match=r"triplets row 0 is \[-1, 2, 3\]; triplets count from 0"):
+        noise_ceiling([[-1, 2, 3]])
 
 
 @pytest.mark.parametrize("metric", ["cosine", "correlation", "euclidean"])
@@ -590,6 +639,11 @@ def test_no_space_does_better_than_the_ceiling() -> None:
         ({"human_similarity": np.ones((3, 3))}, "human_similarity has equal similarities"),
         ({"human_similarity": np.ones((3, 2))}, r"human_similarity has shape \(3, 2\)"),
         ({"human_similarity": np.full((3, 3), np.nan)}, "human_similarity holds similarities that"),
+        ({"X": np.eye(2), "human_similarity": np.eye(2)}, "X is of 2 objects; give at least 3"),
+        (
+            {"X": [[0.1, 0.1], [0.2, 0.3], [0.4, 0.1]], "metric": "correlation"},
+            "X row 0 is constant and has no correlation",
+        ),
     ],
 )
 def test_a_mistake_in_rsa_is_named(arguments: dict, message: str) -> None:
@@ -600,8 +654,11 @@ def test_a_mistake_in_rsa_is_named(arguments: dict, message: str) -> None:
 
 
 def test_a_ceiling_of_one_person_is_none() -> None:
+    person = np.array([[1, 0.8, 0.1], [0.8, 1, 0.5], [0.1, 0.5, 1]])
     with pytest.raises(ValueError, match="human_similarity is of one person; a ceiling needs two"):
-        rsa_noise_ceiling([[1, 0.8, 0.1], [0.8, 1, 0.5], [0.1, 0.5, 1]])
+        rsa_noise_ceiling(person)
+    with pytest.raises(ValueError, match="of some people together is the same for all pairs"):
+        rsa_noise_ceiling([person, 1 - person])
 
 
 @needs_images92

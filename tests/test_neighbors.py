@@ -123,3 +123,12 @@ def test_the_graph_is_ready_for_networkx() -> None:
     X = np.random.default_rng(0).normal(size=(50, 3))
     graph = nx.from_scipy_sparse_array(neighbor_graph(X, n_neighbors=3))
     assert min(dict(graph.degree).values()) == 3
+
+
+def test_too_many_duplicates_are_named_before_they_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(neighbors, "_MOST_PAIRS", 10_000)
+    X = np.concatenate([np.zeros((300, 3)), np.eye(3)])
+    with pytest.raises(ValueError, match=r"more than 10,000 pairs of neighbours among 303 rows"):
+        neighbor_graph(X, n_neighbors=5)

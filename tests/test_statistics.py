@@ -121,7 +121,7 @@ def test_the_units_of_measurement_do_not_matter(seed: int, scale: float, shift: 
 
 
 @pytest.mark.parametrize("n_points", [1, 2, 5])
-@pytest.mark.parametrize("n_clusters", [3, 4, 5])
+@pytest.mark.parametrize("n_clusters", [5, 6, 9])
 def test_a_correlation_and_its_limits_lie_between_minus_one_and_one(
     n_clusters: int, n_points: int
 ) -> None:
@@ -172,10 +172,26 @@ def test_more_confidence_needs_a_wider_interval() -> None:
     assert widths == sorted(set(widths))
 
 
-def test_one_cluster_gives_no_interval() -> None:
-    estimate = pearson([1, 2, 3], [1, 2, 4], ["a", "a", "a"])
-    assert estimate.value == pytest.approx(stats.pearsonr([1, 2, 3], [1, 2, 4]).statistic)
+@pytest.mark.parametrize("n_clusters", [1, 2, 4])
+def test_few_clusters_give_no_interval(n_clusters: int) -> None:
+    x, y, _ = correlated_clusters(np.random.default_rng(0), 4, shared=0.5)
+    estimate = pearson(x, y, np.arange(20) % n_clusters)
+    assert estimate.value == pytest.approx(stats.pearsonr(x, y).statistic)
     assert np.isnan(estimate[1:]).all()
+
+
+@pytest.mark.parametrize(("n_clusters", "most"), [(5, 0.12), (9, 0.09), (18, 0.08)])
+def test_a_correlation_that_is_none_is_seldom_found_among_few_clusters(
+    n_clusters: int, most: float
+) -> None:
+    rng = np.random.default_rng(0)
+    found = 0
+    for _ in range(400):
+        x, y, clusters = correlated_clusters(rng, n_clusters, shared=0.7, correlation=0.0)
+        estimate = pearson(x, y, clusters, n_resamples=2000)
+        found += estimate.p_value < 0.05
+        assert (estimate.p_value < 0.045) <= (not estimate.ci_low <= 0 <= estimate.ci_high)
+    assert found / 400 < most
 
 
 @pytest.mark.parametrize("clusters", ["aaaa", "aabb", "abcd"])
@@ -187,7 +203,7 @@ def test_what_does_not_vary_has_no_correlation(constant: float, clusters: str) -
 
 def test_points_on_a_line_leave_no_doubt() -> None:
     x = np.arange(12.0)
-    clusters = np.repeat(np.arange(4), 3)
+    clusters = np.repeat(np.arange(6), 2)
     assert pearson(x, 2 * x + 1, clusters)[:3] == pytest.approx((1, 1, 1))
     assert pearson(x, -x, clusters)[:3] == pytest.approx((-1, -1, -1))
 
@@ -282,20 +298,22 @@ def test_values_of_one_person_say_less_than_as_many_of_many() -> None:
     assert width(together) == pytest.approx(2 * 1.96 / np.sqrt(20), rel=0.4)
 
 
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 5, 9)])
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1, 1, 1), (2, 5, 9, 1, 1, 4)])
 def test_clusters_of_unequal_size_keep_their_weight(sizes: tuple[int, ...]) -> None:
-    clusters = np.repeat(np.arange(3), sizes)
+    clusters = np.repeat(np.arange(6), sizes)
     values = clusters.astype(float)
-    estimate = bootstrap_mean(values, clusters, n_resamples=4000)
-    draws = np.random.default_rng(1).integers(3, size=(4000, 3))
+    estimate = bootstrap_mean(values, clusters, n_resamples=40_000)
+    draws = np.random.default_rng(1).integers(6, size=(40_000, 6))
     weights = np.array(sizes)[draws]
     means = (weights * draws).sum(axis=1) / weights.sum(axis=1)
-    assert estimate[1:3] == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=0.05)
+    tail = stats.norm.cdf(np.sqrt(6 / 5) * stats.t.ppf(0.025, 5))
+    assert estimate[1:3] == pytest.approx(np.quantile(means, [tail, 1 - tail]), abs=0.15)
 
 
-def test_a_mean_of_one_cluster_has_no_interval() -> None:
-    estimate = bootstrap_mean([1.0, 2.0], ["a", "a"])
-    assert estimate.value == 1.5
+@pytest.mark.parametrize("clusters", ["aaaaa", "abcda"])
+def test_a_mean_of_few_clusters_has_no_interval(clusters: str) -> None:
+    estimate = bootstrap_mean([1.0, 2.0, 3.0, 4.0, 5.0], list(clusters))
+    assert estimate.value == 3.0
     assert np.isnan(estimate[1:]).all()
 
 
@@ -336,6 +354,22 @@ def test_an_interval_over_objects_holds_the_truth_about_as_often_as_it_says(
             held[name].append(estimate.ci_low <= 1 / 3 <= estimate.ci_high)
     assert np.mean(held["objects"]) == pytest.approx(0.95, abs=0.035)
     assert np.mean(held["triplets"]) < np.mean(held["objects"])
+
+
+def test_an_accuracy_is_tested_against_chance() -> None:
+    rng = np.random.default_rng(0)
+    triplets = np.array([rng.choice(20, 3, replace=False) for _ in range(300)])
+    scores = (rng.random(300) < 1 / 3).astype(float)
+    assert mean_over_objects(scores, triplets, against=1 / 3).p_value > 0.05
+    assert mean_over_objects(scores, triplets).p_value < 1e-6
+
+
+def test_the_numbers_of_the_objects_do_not_matter() -> None:
+    rng = np.random.default_rng(0)
+    triplets = np.array([rng.choice(9, 3, replace=False) for _ in range(50)])
+    scores = rng.random(50)
+    expected = mean_over_objects(scores, triplets)
+    assert mean_over_objects(scores, triplets + (2**63 - 10)) == pytest.approx(expected)
 
 
 def test_an_object_in_every_triplet_leaves_no_interval() -> None:
