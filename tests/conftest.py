@@ -7,7 +7,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.io import loadmat
 
 from convexlib import study as studies
 from convexlib.store import ROOT
@@ -80,6 +82,38 @@ def tiny_results(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> studies
     """The miniature study with all its results in the store."""
     monkeypatch.setenv("CONVEXLIB_RESULTS", str(workflow.results))
     return studies.load(str(TINY))
+
+
+def data(name: str) -> Path:
+    """A folder of the real data; the test is skipped where it is missing."""
+    folder = Path(os.environ.get("CONVEXLIB_DATA", "no-data"), name)
+    if not folder.is_dir():
+        pytest.skip(f"needs the {name} data; set CONVEXLIB_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def things() -> Path:
+    return data("things")
+
+
+@pytest.fixture(scope="session")
+def spose(things: Path) -> np.ndarray:
+    """Embedding of the THINGS objects, (1854, 66)."""
+    return np.loadtxt(things / "spose_embedding_66d_sorted.txt")
+
+
+@pytest.fixture(scope="session")
+def vice(things: Path) -> np.ndarray:
+    """Embedding of the THINGS objects, (1854, 42)."""
+    return np.load(things / "vice_embedding.npy")
+
+
+@pytest.fixture(scope="session")
+def people() -> np.ndarray:
+    """Similarities of 92 images, as sixteen people judged them."""
+    judged = loadmat(data("images92") / "92_behavRDMs.mat")["rdms_behav_92"].ravel()
+    return -np.stack([person["RDM"] for person in judged])
 
 
 @pytest.fixture(scope="session")

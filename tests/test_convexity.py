@@ -1,6 +1,5 @@
 """Convexity asks every pair of a class whether the shortest way between them stays inside."""
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations, pairwise, permutations, product
 from pathlib import Path
@@ -30,7 +29,6 @@ from convexlib.neighbors import neighbor_graph
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* fewer than two members")
 
-DATA = Path(os.environ.get("CONVEXLIB_DATA", "no-data"))
 
 World = tuple[np.ndarray, np.ndarray, int]
 Way = Sequence[int]
@@ -548,19 +546,13 @@ def test_the_graph_has_as_many_threads_as_asked_for_and_leaves_the_others_be() -
     assert numba.get_num_threads() == before
 
 
-needs_data = pytest.mark.skipif(
-    not (DATA / "things").is_dir(), reason="needs the THINGS data; set CONVEXLIB_DATA"
-)
-
-
-@needs_data
-def test_categories_of_things_are_convex_in_human_embeddings() -> None:
+def test_categories_of_things_are_convex_in_human_embeddings(
+    things: Path, spose: np.ndarray, vice: np.ndarray
+) -> None:
     """27 overlapping categories, which leave many objects out."""
-    table = pd.read_csv(DATA / "things" / "Categories_final_20200131_fixedUniqueID.tsv", sep="\t")
+    table = pd.read_csv(things / "Categories_final_20200131_fixedUniqueID.tsv", sep="\t")
     membership = table.loc[:, "animal":"weapon"].notna()
     assert membership.shape == (1854, 27)
-    vice = np.load(DATA / "things" / "vice_embedding.npy")
-    spose = np.loadtxt(DATA / "things" / "spose_embedding_66d_sorted.txt")
     shuffled = membership.sample(frac=1, random_state=0)
     assert graph_convexity_score(vice, membership) == pytest.approx(0.6817, abs=1e-4)
     assert graph_convexity_score(spose, membership) == pytest.approx(0.7257, abs=1e-4)

@@ -1,17 +1,14 @@
 """A space is as human as the share of odd ones out that it picks as people do."""
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.io import loadmat
 from scipy.spatial.distance import cdist, pdist
 
 from convexlib.judgments import (
@@ -31,8 +28,6 @@ from convexlib.judgments import (
     triplets_from_similarity,
 )
 from convexlib.stimuli import colors
-
-DATA = Path(os.environ.get("CONVEXLIB_DATA", "no-data"))
 
 quickly = settings(deadline=None, max_examples=50)
 
@@ -209,32 +204,6 @@ def test_three_dimensions_hold_most_of_what_ekmans_observers_saw() -> None:
     assert odd_one_out_accuracy(X, colors.human_triplets()) > 0.8
 
 
-needs_things = pytest.mark.skipif(
-    not (DATA / "things").is_dir(), reason="needs the THINGS data; set CONVEXLIB_DATA"
-)
-needs_images92 = pytest.mark.skipif(
-    not (DATA / "images92").is_dir(), reason="needs the 92 images; set CONVEXLIB_DATA"
-)
-
-
-@pytest.fixture(scope="module")
-def spose() -> np.ndarray:
-    return np.loadtxt(DATA / "things" / "spose_embedding_66d_sorted.txt")
-
-
-@pytest.fixture(scope="module")
-def vice() -> np.ndarray:
-    return np.load(DATA / "things" / "vice_embedding.npy")
-
-
-@pytest.fixture(scope="module")
-def people() -> np.ndarray:
-    """Similarities of 92 images, as sixteen people judged them."""
-    judged = loadmat(DATA / "images92" / "92_behavRDMs.mat")["rdms_behav_92"].ravel()
-    return -np.stack([person["RDM"] for person in judged])
-
-
-@needs_things
 @pytest.mark.parametrize(
     ("similarity", "accuracy"), [("cosine", 0.864), ("dot", 0.87), ("euclidean", 0.815)]
 )
@@ -661,7 +630,6 @@ def test_a_ceiling_of_one_person_is_none() -> None:
         rsa_noise_ceiling([person, 1 - person])
 
 
-@needs_images92
 def test_a_person_agrees_wholly_with_the_own_judgments_of_92_images(people: np.ndarray) -> None:
     assert people.shape == (16, 92, 92)
     own = people[0]
@@ -671,15 +639,12 @@ def test_a_person_agrees_wholly_with_the_own_judgments_of_92_images(people: np.n
     assert odd_one_out_accuracy(X, triplets, similarity="dot") == 1.0
 
 
-@needs_images92
 def test_sixteen_people_judge_92_images_alike_up_to_a_ceiling(people: np.ndarray) -> None:
     triplets = triplets_from_similarity(people, n_triplets=20_000, random_state=0)
     assert noise_ceiling(triplets) == pytest.approx((0.632, 0.675), abs=0.002)
     assert rsa_noise_ceiling(people) == pytest.approx((0.4770, 0.5767), abs=1e-4)
 
 
-@needs_images92
-@needs_things
 def test_an_embedding_of_things_ranks_its_own_similarities_like_the_other(
     spose: np.ndarray, vice: np.ndarray
 ) -> None:
