@@ -6,6 +6,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["book", "figures", "statistics", "study", "tables"],
     submod_attrs={
+        "concepts": [
+            "dominant_dimension",
+            "half_axes",
+            "nonmetric_mds",
+            "predicted_dimensions",
+            "triplets_of",
+        ],
         "convexity": [
             "connected_share",
             "euclidean_convexity_score",
@@ -26,6 +33,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "rsa_score",
             "triplets_from_similarity",
         ],
-        "transforms": ["AlignmentTransform"],
+        "transforms": ["AlignmentTransform", "cross_validate", "fit_folds"],
     },
 )

@@ -2,12 +2,13 @@
 
 import operator
 from collections.abc import Hashable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 
 import numba
 import numpy as np
 from numpy.typing import ArrayLike
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
 def features(X: ArrayLike, *, name: str = "X") -> np.ndarray:
@@ -138,6 +139,26 @@ def triplets(triplets: ArrayLike, n_objects: int | None = None) -> np.ndarray:
     return triplets.astype(np.int64, copy=False)
 
 
+def probabilities(probabilities: ArrayLike | None, n_triplets: int) -> np.ndarray | None:
+    """How likely each pair of each triplet is kept together, float64 (n_triplets, 3)."""
+    if probabilities is None:
+        return None
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    if probabilities.shape != (n_triplets, 3):
+        raise ValueError(
+            f"probabilities has shape {probabilities.shape}, but there are {n_triplets} triplets; "
+            f"give ({n_triplets}, 3)"
+        )
+    wrong = ~((probabilities >= 0).all(axis=1) & (abs(probabilities.sum(axis=1) - 1) <= 1e-6))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"probabilities row {row} is {probabilities[row].tolist()}; give three numbers from 0 "
+            "to 1 that sum to one"
+        )
+    return probabilities
+
+
 @numba.njit(parallel=True, cache=True)
 def _first_mistake(triplets, last):
     """The first row with an object out of range or twice; the number of rows if there is none."""
@@ -147,6 +168,17 @@ def _first_mistake(triplets, last):
         if min(i, j, k) < 0 or max(i, j, k) > last or i in (j, k) or j == k:
             first = min(first, row)
     return first
+
+
+def blas_threads(n_threads: int | None) -> AbstractContextManager:
+    """Let BLAS use so many threads; None leaves it as it is."""
+    return _libraries().limit(limits=n_threads)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The libraries that have threads; to look for them takes as long as a small product."""
+    return ThreadpoolController()
 
 
 @contextmanager
@@ -160,7 +192,7 @@ def threads(n_jobs: int | None) -> Iterator[int]:
     n_threads = min(int(n_jobs), available)
     numba.set_num_threads(n_threads)
     try:
-        with threadpool_limits(n_threads):
+        with blas_threads(n_threads):
             yield n_threads
     finally:
         numba.set_num_threads(available)

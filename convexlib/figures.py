@@ -15,6 +15,7 @@ import pandas as pd
 from IPython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 FAMILY_NAMES = {"vit": "ViT", "beit": "BEiT", "data2vec": "data2vec"}
@@ -23,8 +24,20 @@ MEASURE_NAMES = {
     "concept_convexity": "graph convexity\n(hues)",
     "connected_pairs": "pairs joined\nby any path",
     "odd_one_out": "odd-one-out\naccuracy",
-    "held_out_odd_one_out": "odd-one-out\naccuracy",
+    "rsa": "RSA\n(Spearman)",
+    "temperature": "temperature",
+    "held_out_convexity": "graph convexity\n(held-out hues)",
+    "held_out_odd_one_out": "odd-one-out accuracy\n(held-out hues)",
+    "held_out_rsa": "RSA\n(held-out hues)",
+    "held_out_dot": "odd-one-out accuracy\n(dot product, held-out hues)",
+    "other_half_odd_one_out": "odd-one-out accuracy\n(other judgments)",
+    "taught_convexity": "graph convexity\n(colour names)",
+    "made_up_convexity": "graph convexity\n(made-up names)",
+    "probed": "odd-one-out\naccuracy, probed",
+    "dimension 1": "R² of\ndimension 1",
+    "dimension 2": "R² of\ndimension 2",
 }
+SPACE_NAMES = {"original": "zero-shot", "naive": "naive probe", "global": "global probe"}
 CHANCE = 1 / 3
 
 _COLORS = {"vit": "#0072B2", "beit": "#D55E00", "data2vec": "#009E73"}
@@ -62,14 +75,19 @@ def panels(n_rows: int, n_columns: int, *, height: float = 2.1, width: float = 5
     return axes
 
 
-def layer_curves(means: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
+def layer_curves(
+    means: pd.DataFrame, axes: np.ndarray, *, limits: tuple[float, float] = (-0.02, 1.02)
+) -> np.ndarray:
     """Measures against depth: a row a family, a column a measure, bands are intervals.
 
     Parameters
     ----------
     means : DataFrame
-        From `tables.layer_means`, with the measures to draw, one space only.
+        From `tables.layer_means` or `tables.dimension_scores`, with the measures to draw, one
+        space only.
     axes : ndarray of Axes, shape (n_families, n_measures)
+    limits : (float, float), default=(-0.02, 1.02)
+        How far the y axes reach at most.
 
     Returns
     -------
@@ -86,7 +104,7 @@ def layer_curves(means: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
                 _chance_line(ax)
             ax.set_ylabel(MEASURE_NAMES.get(measure, measure))
             ax.set_title(_family_name(family), loc="left", color=_family_color(family))
-    _share_limits(axes, low=-0.02, high=1.02)
+    _share_limits(axes, low=limits[0], high=limits[1])
     for ax in axes[-1]:
         ax.set_xlabel("depth (layer / last layer)")
     return _legend_below(axes, means)
@@ -185,9 +203,11 @@ def gains(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     table : DataFrame
-        The rows of `tables.transform_effects` whose space is "gain".
+        The rows of `tables.transform_effects` of one transform whose space is "gain".
     axes : ndarray of Axes, shape (n_families, n_measures)
     """
+    if table.empty:
+        return missing(axes, "This study does not have this transform.")
     return _changes(table, axes)
 
 
@@ -197,15 +217,16 @@ def before_and_after(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     table : DataFrame
-        The rows of `tables.transform_effects` whose space is "original" or "aligned".
+        The rows of `tables.transform_effects` of one transform whose space is "before" or
+        "after".
     axes : ndarray of Axes, shape (n_families, n_measures)
     """
-    layer_curves(table[table["space"] == "aligned"], axes)
+    if table.empty:
+        return missing(axes, "This study does not have this transform.")
+    layer_curves(table[table["space"] == "after"], axes)
     for row, (_, of_family) in zip(axes, table.groupby("family", sort=False), strict=True):
         for ax, measure in zip(row, dict.fromkeys(table["measure"]), strict=True):
-            before = of_family[
-                (of_family["measure"] == measure) & (of_family["space"] == "original")
-            ]
+            before = of_family[(of_family["measure"] == measure) & (of_family["space"] == "before")]
             for (_, size, variant), curve in before.groupby(
                 ["model", "size", "variant"], sort=False
             ):
@@ -221,6 +242,161 @@ def before_and_after(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
             ax.relim()
             ax.autoscale_view()
     _share_limits(axes, low=-0.02, high=1.02)
+    return axes
+
+
+def forest(
+    table: pd.DataFrame, axes: np.ndarray, *, rows: str, panels: str, xlabel: str = ""
+) -> np.ndarray:
+    """Estimates with their intervals, one below the other; open for pretrained models.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With columns value, ci_low, ci_high and, where kinds of models are told apart, variant.
+    axes : ndarray of Axes, shape (1, n_panels)
+    rows, panels : str
+        The columns that say in which row and panel an estimate stands, in the table's order.
+    xlabel : str, optional
+        What all panels show; by default each is named by its title.
+    """
+    labels = list(dict.fromkeys(table[rows]))
+    variants = list(dict.fromkeys(table["variant"])) if "variant" in table else [None]
+    faces = {"pretrained": "white"}
+    for ax, (panel, of_panel) in zip(axes[0], table.groupby(panels, sort=False), strict=True):
+        for number, variant in enumerate(variants):
+            chosen = of_panel if variant is None else of_panel[of_panel["variant"] == variant]
+            offset = 0.3 * (number - (len(variants) - 1) / 2)
+            y = np.array([labels.index(label) for label in chosen[rows]]) + offset
+            ax.hlines(y, chosen["ci_low"], chosen["ci_high"], color="k", linewidth=1, zorder=1)
+            ax.plot(
+                chosen["value"],
+                y,
+                "o",
+                color="k",
+                markerfacecolor=faces.get(variant, "k"),
+                zorder=2,
+            )
+        ax.set_title(panel if xlabel else "", loc="left")
+        ax.set_xlabel(xlabel or MEASURE_NAMES.get(panel, panel))
+        ax.set_yticks(range(len(labels)), labels)
+        ax.set_ylim(len(labels) - 0.5, -0.5)
+    for ax in axes[0, 1:]:
+        ax.tick_params(labelleft=False)
+    if variants != [None]:
+        _legend_of_variants(axes, variants)
+    return axes
+
+
+def zero_shot_and_probed(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
+    """Probed against zero-shot accuracy, a point a layer; above the line the probe helps.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `tables.probing`.
+    axes : ndarray of Axes, shape (1, n_transforms)
+    """
+    rng = np.random.default_rng(0)
+    for ax, (transform, chosen) in zip(
+        axes[0], table.groupby("transform", sort=False), strict=True
+    ):
+        for (family, size, variant), group in chosen.groupby(
+            ["family", "size", "variant"], sort=False
+        ):
+            color = _color(family, size)
+            # A shift below the width of a marker, since few triplets give few values.
+            shift = rng.uniform(-0.006, 0.006, (2, len(group)))
+            ax.plot(
+                group["before"] + shift[0],
+                group["after"] + shift[1],
+                linestyle="none",
+                marker=_marker(size),
+                color=color,
+                markerfacecolor=color if variant == "finetuned" else "none",
+                alpha=0.6,
+            )
+        ax.axline((0.5, 0.5), slope=1, color="0.5", linewidth=1)
+        ax.set_aspect("equal")
+        ax.set_title(f"{transform} transform", loc="left")
+        ax.set_xlabel("zero-shot accuracy")
+        ax.set_ylabel("probed accuracy")
+    values = table[["before", "after"]].to_numpy()
+    for ax in axes.ravel():
+        limits = values.min() - 0.03, values.max() + 0.03
+        ax.set(xlim=limits, ylim=limits)
+    return _legend_below(axes, table, families=True, lines=False)
+
+
+def positions(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
+    """Concepts as pictures where people, and models, put them in two human dimensions.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `tables.predicted_positions`.
+    axes : ndarray of Axes
+        At least one a panel; further ones are hidden.
+    """
+    for ax in axes.ravel()[table["panel"].nunique() :]:
+        ax.set_visible(False)
+    for ax, (panel, points) in zip(axes.ravel(), table.groupby("panel", sort=False), strict=False):
+        ax.plot(points["x"], points["y"], color="0.7", linewidth=1, zorder=0)
+        for x, y, image in points[["x", "y", "image"]].itertuples(index=False):
+            picture = OffsetImage(image, zoom=14 / len(image), interpolation="nearest")
+            ax.add_artist(AnnotationBbox(picture, (x, y), frameon=False, pad=0))
+        ax.set_title(FAMILY_NAMES.get(panel, panel), loc="left", color=_title_color(panel))
+        ax.set_xlabel("dimension 1")
+        ax.set_ylabel("dimension 2")
+        ax.set_aspect("equal")
+    reach = 1.15 * abs(table[["x", "y"]].to_numpy()).max()
+    for ax in axes.ravel():
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
+    return axes
+
+
+def accuracies(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
+    """Accuracy by concept, zero-shot and probed.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of `tables.concept_accuracy` of one measure.
+    axes : ndarray of Axes, shape (1, n_spaces)
+    """
+    named = table.assign(space=table["space"].replace(SPACE_NAMES))
+    forest(named, axes, rows="concept", panels="space", xlabel="odd-one-out accuracy")
+    for ax in axes[0]:
+        ax.axvline(CHANCE, color="0.4", linestyle=":", linewidth=1, zorder=0)
+    return axes
+
+
+def concept_pictures(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
+    """Accuracy of the concepts, each with its picture: a row a concept, the best at the top.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `tables.best_and_worst`.
+    axes : ndarray of Axes, shape (1, n_spaces)
+    """
+    names = list(dict.fromkeys(table["concept"]))
+    images = dict(zip(table["concept"], table["image"], strict=True))
+    accuracies(table, axes)
+    for row, name in enumerate(names):
+        picture = OffsetImage(images[name], zoom=16 / len(images[name]), interpolation="nearest")
+        place = (-0.09, row)
+        axes[0, 0].add_artist(
+            AnnotationBbox(
+                picture,
+                place,
+                xycoords=axes[0, 0].get_yaxis_transform(),
+                frameon=False,
+                pad=0,
+                annotation_clip=False,
+            )
+        )
+    axes[0, 0].tick_params(axis="y", pad=24)
     return axes
 
 
@@ -326,6 +502,26 @@ def _curve(ax: Axes, curve: pd.DataFrame) -> None:
     ax.fill_between(
         curve["depth"], curve["ci_low"], curve["ci_high"], color=color, alpha=0.12, linewidth=0
     )
+
+
+def _title_color(family: str) -> str:
+    return _family_color(family) if family in FAMILY_NAMES else "k"
+
+
+def _legend_of_variants(axes: np.ndarray, variants: Sequence[str]) -> None:
+    handles = [
+        Line2D(
+            [],
+            [],
+            color="k",
+            marker="o",
+            markerfacecolor="white" if variant == "pretrained" else "k",
+            linewidth=1,
+            label=variant.replace("finetuned", "fine-tuned"),
+        )
+        for variant in variants
+    ]
+    axes.ravel()[0].figure.legend(handles=handles, loc="outside lower center", ncols=2)
 
 
 def _chance_line(ax: Axes) -> None:

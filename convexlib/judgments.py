@@ -11,7 +11,6 @@ from scipy import stats
 from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
 from scipy.special import softmax
-from threadpoolctl import threadpool_limits
 
 from convexlib import checks
 
@@ -360,7 +359,7 @@ def rsa_score(
     X: ArrayLike,
     human_similarity: ArrayLike,
     *,
-    metric: Literal["cosine", "correlation", "euclidean"] = "cosine",
+    metric: Literal["cosine", "correlation", "dot", "euclidean"] = "cosine",
     method: Correlation = "spearman",
 ) -> float:
     """Representational similarity: correlation of a space's similarities with human ones.
@@ -371,7 +370,7 @@ def rsa_score(
     human_similarity : array-like, shape (n_objects, n_objects) or (n_people, n_objects, n_objects)
         Symmetric; the diagonal does not count. The score of several people is the mean over
         them, to be held against `rsa_noise_ceiling`.
-    metric : {"cosine", "correlation", "euclidean"}, default="cosine"
+    metric : {"cosine", "correlation", "dot", "euclidean"}, default="cosine"
         Similarity of two rows of `X`.
     method : {"spearman", "pearson", "kendall"}, default="spearman"
         Correlation over the pairs of objects; "kendall" is tau-b.
@@ -414,9 +413,11 @@ def rsa_score(
                 "or use another metric"
             )
         X = centred
-    elif metric not in ("cosine", "euclidean"):
-        raise ValueError(f"metric is {metric!r}; choose 'cosine', 'correlation' or 'euclidean'")
-    S, _ = _similarities(X, "euclidean" if metric == "euclidean" else "cosine")
+    elif metric not in ("cosine", "dot", "euclidean"):
+        raise ValueError(
+            f"metric is {metric!r}; choose 'cosine', 'correlation', 'dot' or 'euclidean'"
+        )
+    S, _ = _similarities(X, "cosine" if metric == "correlation" else metric)
     of_space = _upper(S[None], name="X")[0]
     of_people = _upper(people, name="human_similarity")
     return float(np.mean([_correlation(of_space, person, method) for person in of_people]))
@@ -560,7 +561,7 @@ def _similarities(X: np.ndarray, similarity: Similarity) -> tuple[np.ndarray, np
             )
         X = X / largest
         X = X / np.linalg.norm(X, axis=1, keepdims=True)
-    with threadpool_limits(1):  # threads that wait for more products would slow what follows
+    with checks.blas_threads(1):  # threads that wait for more products would slow what follows
         S = X @ X.T
     return S, S.diagonal().copy()
 

@@ -1,34 +1,117 @@
-"""Both measures at every layer of a model, as it is and after the alignment transform."""
+"""Everything that is measured at a layer of a model: arrays in, tidy rows out.
 
+Spaces are "original", those that the alignment transform makes of it ("naive", "global"), and
+those that learned names ("named", and "misnamed" for names dealt at random).
+"""
+
+import warnings
 from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
+from convexlib import concepts
 from convexlib.convexity import connected_share, graph_convexity_score
-from convexlib.judgments import object_folds, odd_one_out_accuracy
+from convexlib.judgments import CHANCE, fit_temperature, odd_one_out_scores, rsa_score
 from convexlib.settings import Measures
-from convexlib.transforms import AlignmentTransform
+from convexlib.transforms import AlignmentTransform, Fold, fit_folds
 
 CONVEXITY = "convexity"
 CONCEPT_CONVEXITY = "concept_convexity"
 CONNECTED = "connected_pairs"
 ODD_ONE_OUT = "odd_one_out"
+RSA = "rsa"
+TEMPERATURE = "temperature"
+HELD_OUT_CONVEXITY = "held_out_convexity"
 HELD_OUT_ODD_ONE_OUT = "held_out_odd_one_out"
+HELD_OUT_DOT = "held_out_dot"
+HELD_OUT_RSA = "held_out_rsa"
+OTHER_HALF_ODD_ONE_OUT = "other_half_odd_one_out"
+TAUGHT_CONVEXITY = "taught_convexity"
+MADE_UP_CONVEXITY = "made_up_convexity"
+PREDICTED = "predicted_dimension"
 
-ORIGINAL, ALIGNED = "original", "aligned"
+ORIGINAL, NAIVE, GLOBAL = "original", "naive", "global"
+NAMED, MISNAMED = "named", "misnamed"
+
+N_DEALS = 5
+"""How often names are dealt at random, to average over."""
+
+
+class Row(NamedTuple):
+    """One measurement: of how many images, triplets or pairs, and about which concept, if one."""
+
+    measure: str
+    space: str
+    value: float
+    n: int
+    kind: str = ""
+    concept: str = ""
+
+
+class Stimuli(NamedTuple):
+    """What is known of the images, and what people judged.
+
+    Attributes
+    ----------
+    categories : Series of shape (n_images,)
+        Category of each image.
+    concepts : ndarray of int, shape (n_images,)
+        Concept of each image, a row of the reference images.
+    names : list of str
+        Of the concepts.
+    triplets : ndarray of int, shape (n_triplets, 3)
+        Human judgments of the reference images.
+    similarity : ndarray of shape (n_concepts, n_concepts)
+        Human similarity of the reference images.
+    dimensions : ndarray of shape (n_concepts, n_dimensions)
+        A human embedding of the reference images.
+    stress : float
+        How badly the embedding fits the judgments.
+    """
+
+    categories: pd.Series
+    concepts: np.ndarray
+    names: list[str]
+    triplets: np.ndarray
+    similarity: np.ndarray
+    dimensions: np.ndarray
+    stress: float
+
+    @property
+    def category_of_concept(self) -> np.ndarray:
+        """Category of each concept, that of its first image."""
+        first = np.unique(self.concepts, return_index=True)[1]
+        return self.categories.to_numpy()[first]
+
+
+class _Layer(NamedTuple):
+    """What a layer makes of the images and of the reference images, and how to measure it."""
+
+    X: np.ndarray
+    reference: np.ndarray
+    stimuli: Stimuli
+    settings: Measures
+
+
+Map = Callable[[np.ndarray], np.ndarray]
 
 
 def of_model(
     n_layers: int,
     load: Callable[[int], tuple[ArrayLike, ArrayLike]],
-    categories: ArrayLike,
-    concepts: ArrayLike,
-    triplets: ArrayLike,
+    stimuli: Stimuli,
     settings: Measures,
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measure every layer of a model.
 
     Parameters
@@ -37,36 +120,29 @@ def of_model(
         The embedding output included.
     load : callable
         From the number of a layer to its `X` and `reference`, one layer at a time in memory.
-    categories, concepts, triplets, settings
+    stimuli, settings
         As in `of_layer`.
 
     Returns
     -------
     DataFrame
         Columns layer, depth, measure, space, value, n.
+    DataFrame
+        The same and kind, concept: what was measured concept by concept.
     """
     rows = [
-        {"layer": layer, "depth": layer / max(1, n_layers - 1), **row}
+        {"layer": layer, "depth": layer / max(1, n_layers - 1), **row._asdict()}
         for layer in tqdm(range(n_layers), unit="layer")
-        for row in of_layer(*load(layer), categories, concepts, triplets, settings)
+        for row in of_layer(*load(layer), stimuli, settings)
     ]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    of_concept = table["concept"] != ""
+    whole = table[~of_concept].drop(columns=["kind", "concept"])
+    return whole.reset_index(drop=True), table[of_concept].reset_index(drop=True)
 
 
-def of_layer(
-    X: ArrayLike,
-    reference: ArrayLike,
-    categories: ArrayLike,
-    concepts: ArrayLike,
-    triplets: ArrayLike,
-    settings: Measures,
-) -> list[dict]:
+def of_layer(X: ArrayLike, reference: ArrayLike, stimuli: Stimuli, settings: Measures) -> list[Row]:
     """Measure one layer.
-
-    The transform is judged on what it was not fitted to: odd-one-out accuracy on triplets of
-    held-out concepts, over folds of concepts and repeats of the split, beside the accuracy of
-    the original space on the very same triplets; convexity on images other than the reference
-    images that it was fitted to.
 
     Parameters
     ----------
@@ -74,64 +150,253 @@ def of_layer(
         Representations of the images whose classes are judged.
     reference : array-like of shape (n_concepts, n_features)
         Representations of the reference images, to which the triplets refer.
-    categories, concepts : array-like of shape (n_images,)
-    triplets : array-like of int, shape (n_triplets, 3)
+    stimuli : Stimuli
     settings : Measures
 
     Returns
     -------
-    list of dict
-        With keys measure, space ("original" or "aligned"), value, n (images or triplets).
+    list of Row
+        Where all images are represented alike, accuracy is at chance, and convexity and RSA are
+        NaN.
+    """
+    X, reference = np.asarray(X, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    layer = _Layer(X, reference, stimuli, settings)
+    return [*_as_it_is(layer), *_aligned(layer), *_taught(layer), *_dimensions(layer)]
+
+
+def _as_it_is(layer: _Layer) -> Iterator[Row]:
+    X, reference, stimuli, settings = layer
+    yield from _convexities(ORIGINAL, X, layer)
+    if not _alike(X):
+        connected = connected_share(X, stimuli.categories, n_neighbors=settings.n_neighbors)
+        yield Row(CONNECTED, ORIGINAL, connected, len(X))
+    yield from _alignment(ORIGINAL, reference, layer)
+    scores = _scores(reference, stimuli.triplets, settings.similarity)
+    if _alike(reference):
+        temperature = np.inf
+    elif scores.all() and (scores == 1).any():
+        temperature = 0.0  # the colder, the likelier
+    else:
+        temperature = fit_temperature(reference, stimuli.triplets, similarity=settings.similarity)
+    yield Row(TEMPERATURE, ORIGINAL, temperature, len(scores))
+    yield from _by_concept(ODD_ONE_OUT, ORIGINAL, scores, stimuli.triplets, stimuli)
+
+
+def _aligned(layer: _Layer) -> Iterator[Row]:
+    """Before and after each transform, on what it was not fitted to.
+
+    Folds and halves are the same for all transforms, and the original space is judged on the
+    very same triplets, by the same similarity.
+    """
+    if _alike(layer.reference):
+        return  # nothing to fit to
+    kinds = layer.settings.transform.kinds
+    for kind in kinds:
+        fits = _fits(kind, layer)
+        if kind == kinds[0]:
+            yield from _on_unseen(ORIGINAL, fits, layer, lambda _: np.asarray, _standardize)
+        yield from _on_unseen(kind, fits, layer, _transform, _transform)
+        yield from _convexities(kind, fits.whole.transform(layer.X), layer)
+
+
+def _standardize(fitted: AlignmentTransform) -> Map:
+    return fitted.standardize
+
+
+def _transform(fitted: AlignmentTransform) -> Map:
+    return fitted.transform
+
+
+class _Fits(NamedTuple):
+    """A transform fitted to some of the concepts, to half of the judgments, and to all.
+
+    With each of the first two come the triplets that it was not fitted to.
     """
 
-    def convexity(features: ArrayLike, labels: ArrayLike) -> tuple[float, int]:
-        score = graph_convexity_score(features, labels, n_neighbors=settings.n_neighbors)
-        return score, len(labels)
+    folds: list[Fold]
+    halves: list[Fold]
+    whole: AlignmentTransform
 
-    def accuracy(features: ArrayLike, judged: np.ndarray) -> tuple[float, int]:
-        score = odd_one_out_accuracy(features, judged, similarity=settings.similarity)
-        return score, len(judged)
 
-    def transform() -> AlignmentTransform:
-        return AlignmentTransform(settings.transform.kind, strength=settings.transform.strength)
+def _fits(kind: str, layer: _Layer) -> _Fits:
+    reference, triplets, options = (
+        layer.reference,
+        layer.stimuli.triplets,
+        layer.settings.transform,
+    )
+    transform = AlignmentTransform(kind, strength=options.strength)
+    with warnings.catch_warnings():
+        # Where the objective has no minimum, the bound on the iterations ends a fit.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        folds = fit_folds(
+            transform, reference, triplets, n_folds=options.n_folds, n_repeats=options.n_repeats
+        )
+        halves = KFold(2, shuffle=True, random_state=0).split(triplets)
+        return _Fits(
+            list(folds),
+            [
+                Fold(clone(transform).fit(reference, triplets[training]), triplets[test])
+                for training, test in halves
+            ],
+            transform.fit(reference, triplets),
+        )
 
-    held_out: dict[str, list[tuple[float, int]]] = {ORIGINAL: [], ALIGNED: []}
-    for training, test in _splits(triplets, len(reference), settings):
-        aligned = transform().fit(reference, training).transform(reference)
-        held_out[ORIGINAL].append(accuracy(reference, test))
-        held_out[ALIGNED].append(accuracy(aligned, test))
-    fitted = transform().fit(reference, triplets)
-    results = [
-        (CONVEXITY, ORIGINAL, *convexity(X, categories)),
-        (CONVEXITY, ALIGNED, *convexity(fitted.transform(X), categories)),
-        (CONCEPT_CONVEXITY, ORIGINAL, *convexity(X, concepts)),
-        (
-            CONNECTED,
-            ORIGINAL,
-            connected_share(X, categories, n_neighbors=settings.n_neighbors),
-            len(X),
+
+def _on_unseen(
+    space: str,
+    fits: _Fits,
+    layer: _Layer,
+    mapped: Callable[[AlignmentTransform], Map],
+    scaled: Callable[[AlignmentTransform], Map],
+) -> Iterator[Row]:
+    """Measures of what each fit did not see; dot products are those of the `scaled` features."""
+    X, reference, stimuli, settings = layer
+    triplets = np.concatenate([fold.triplets for fold in fits.folds])
+
+    def scores(folds: list[Fold], map_of: Callable, similarity: str) -> np.ndarray:
+        return np.concatenate(
+            [_scores(map_of(fitted)(reference), unseen, similarity) for fitted, unseen in folds]
+        )
+
+    of_folds = scores(fits.folds, mapped, settings.similarity)
+    yield Row(HELD_OUT_ODD_ONE_OUT, space, of_folds.mean(), len(triplets))
+    yield from _by_concept(HELD_OUT_ODD_ONE_OUT, space, of_folds, triplets, stimuli)
+    yield Row(HELD_OUT_DOT, space, scores(fits.folds, scaled, "dot").mean(), len(triplets))
+    of_halves = scores(fits.halves, mapped, settings.similarity)
+    yield Row(OTHER_HALF_ODD_ONE_OUT, space, of_halves.mean(), len(of_halves))
+    agreements, convexities = [], []
+    for fitted, unseen in fits.folds:
+        held_out = np.unique(unseen)
+        human = stimuli.similarity[np.ix_(held_out, held_out)]
+        features = mapped(fitted)(reference)[held_out]
+        agreements.append(_rsa(features, human, settings.similarity))
+        images = np.isin(stimuli.concepts, held_out)
+        names = stimuli.categories[images]
+        if len(set(names)) > 1:  # else there is nothing for a path to leave to
+            convexities.append(_convexity(mapped(fitted)(X[images]), names, settings))
+    for measure, values in ((HELD_OUT_RSA, agreements), (HELD_OUT_CONVEXITY, convexities)):
+        yield Row(measure, space, _mean(values), int(np.isfinite(values).sum()))
+
+
+def _taught(layer: _Layer) -> Iterator[Row]:
+    """A space that is made more convex: does it become more human?
+
+    Linear discriminant analysis learns the names of the categories from one half of the images;
+    convexity is measured on the other half. The control learns names that were dealt at random
+    to the concepts, as many concepts a name as before.
+    """
+    X, reference, stimuli, settings = layer
+    if _alike(X):
+        return  # nothing to learn from
+    of_concept = stimuli.category_of_concept
+    rng = np.random.default_rng(0)
+    deals = [rng.permutation(of_concept) for _ in range(N_DEALS)]
+    halves = [*StratifiedKFold(2, shuffle=True, random_state=0).split(X, stimuli.concepts)]
+    for space, convexity, namings in (
+        (NAMED, TAUGHT_CONVEXITY, [of_concept]),
+        (MISNAMED, MADE_UP_CONVEXITY, deals),
+    ):
+        before, after, alignment = [], [], []
+        for naming in namings:
+            names = naming[stimuli.concepts]
+            for training, test in halves:
+                teacher = make_pipeline(
+                    StandardScaler(with_std=False),
+                    LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto"),
+                )
+                teacher.fit(X[training], names[training])
+                before.append(_convexity(X[test], names[test], settings))
+                after.append(_convexity(teacher.transform(X[test]), names[test], settings))
+                alignment.append([*_alignment(space, teacher.transform(reference), layer)])
+        yield Row(convexity, ORIGINAL, float(np.mean(before)), len(X))
+        yield Row(convexity, space, float(np.mean(after)), len(X))
+        for rows in zip(*alignment, strict=True):
+            yield rows[0]._replace(value=float(np.mean([row.value for row in rows])))
+
+
+def _dimensions(layer: _Layer) -> Iterator[Row]:
+    """Human dimensions of each concept, predicted from the mean representation of its images."""
+    X, stimuli = layer.X, layer.stimuli
+    n_concepts = len(stimuli.names)
+    means = np.stack([X[stimuli.concepts == concept].mean(axis=0) for concept in range(n_concepts)])
+    predicted = concepts.predicted_dimensions(means, stimuli.dimensions)
+    for number, column in enumerate(predicted.T, start=1):
+        for name, value in zip(stimuli.names, column, strict=True):
+            yield Row(f"{PREDICTED}_{number}", ORIGINAL, value, 1, "concept", name)
+
+
+def _convexities(space: str, features: np.ndarray, layer: _Layer) -> Iterator[Row]:
+    """Of categories and of concepts, in one graph."""
+    of_category = pd.get_dummies(layer.stimuli.categories, dtype=bool)
+    of_concept = pd.get_dummies(layer.stimuli.concepts, dtype=bool)
+    classes = np.concatenate([of_category, of_concept], axis=1)
+    scores = _convexity(features, classes, layer.settings, average=None)
+    scores = np.broadcast_to(scores, classes.shape[1])
+    parts = np.split(scores, [of_category.shape[1]])
+    for measure, part in zip((CONVEXITY, CONCEPT_CONVEXITY), parts, strict=True):
+        yield Row(measure, space, _mean(part), len(features))
+
+
+def _alignment(space: str, features: np.ndarray, layer: _Layer) -> Iterator[Row]:
+    """Agreement with all human judgments."""
+    _, _, stimuli, settings = layer
+    scores = _scores(features, stimuli.triplets, settings.similarity)
+    yield Row(ODD_ONE_OUT, space, scores.mean(), len(scores))
+    n_pairs = len(features) * (len(features) - 1) // 2
+    yield Row(RSA, space, _rsa(features, stimuli.similarity, settings.similarity), n_pairs)
+
+
+def _mean(values: ArrayLike) -> float:
+    """Over what is defined."""
+    values = np.asarray(values)[np.isfinite(values)]
+    return float(values.mean()) if values.size else np.nan
+
+
+def _alike(features: np.ndarray) -> bool:
+    """Whether all rows are the same, as of a class token before it met an image."""
+    return bool((features == features[:1]).all())
+
+
+def _convexity(
+    features: np.ndarray, labels: ArrayLike, settings: Measures, **options: Any
+) -> float | np.ndarray:
+    if _alike(features):
+        return np.nan
+    return graph_convexity_score(features, labels, n_neighbors=settings.n_neighbors, **options)
+
+
+def _scores(features: np.ndarray, triplets: np.ndarray, similarity: str) -> np.ndarray:
+    if _alike(features):
+        return np.full(len(triplets), CHANCE)
+    return odd_one_out_scores(features, triplets, similarity=similarity)
+
+
+def _rsa(features: np.ndarray, human: np.ndarray, similarity: str) -> float:
+    return np.nan if _alike(features) else rsa_score(features, human, metric=similarity)
+
+
+def _by_concept(
+    measure: str, space: str, scores: np.ndarray, triplets: np.ndarray, stimuli: Stimuli
+) -> Iterator[Row]:
+    """Mean score of the triplets about each concept, category and human dimension."""
+    weights = concepts.half_axes(stimuli.dimensions)
+    n_dimensions = stimuli.dimensions.shape[1]
+    ends = [
+        f"dimension {1 + column % n_dimensions}, towards {stimuli.names[farthest]}"
+        for column, farthest in enumerate(weights.argmax(axis=0))
+    ]
+    dominant = concepts.dominant_dimension(triplets, weights)
+    of_category = pd.get_dummies(pd.Series(stimuli.category_of_concept), dtype=bool)
+    groups = {
+        "concept": (
+            stimuli.names,
+            concepts.triplets_of(triplets, np.eye(len(stimuli.names), dtype=bool), kept="either"),
         ),
-        (ODD_ONE_OUT, ORIGINAL, *accuracy(reference, triplets)),
-    ]
-    for space, scores in held_out.items():
-        values, sizes = zip(*scores, strict=True)
-        results.append(
-            (HELD_OUT_ODD_ONE_OUT, space, float(np.average(values, weights=sizes)), sum(sizes))
-        )
-    return [
-        {"measure": measure, "space": space, "value": value, "n": n}
-        for measure, space, value, n in results
-    ]
-
-
-def _splits(
-    triplets: ArrayLike, n_concepts: int, settings: Measures
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Folds of every repeat; a fold without training or test triplets is passed over."""
-    for repeat in range(settings.transform.n_repeats):
-        folds = object_folds(
-            triplets, n_concepts, n_folds=settings.transform.n_folds, random_state=repeat
-        )
-        for training, test in folds:
-            if len(training) and len(test):
-                yield training, test
+        "category": (of_category.columns, concepts.triplets_of(triplets, of_category)),
+        "dimension": (ends, dominant[:, None] == np.arange(len(ends))),
+    }
+    for kind, (names, about) in groups.items():
+        for name, chosen in zip(names, about.T, strict=True):
+            if chosen.any():
+                value = float(scores[chosen].mean())
+                yield Row(measure, space, value, int(chosen.sum()), kind, str(name))

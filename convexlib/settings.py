@@ -57,9 +57,9 @@ class Zoo(_Settings):
 
 
 class Transform(_Settings):
-    """The alignment transform, and over how many folds of objects it is cross-validated."""
+    """The alignment transforms, and over how many folds of objects they are cross-validated."""
 
-    kind: Literal["naive"] = "naive"
+    kinds: tuple[Literal["naive", "global"], ...] = Field(("naive", "global"), min_length=1)
     strength: float = Field(gt=0, allow_inf_nan=False)
     n_folds: int = Field(ge=2)
     n_repeats: int = Field(1, ge=1)

@@ -33,8 +33,8 @@ class Estimate(NamedTuple):
         if np.isnan(self.value):
             return "not measured here"
         if np.isnan(self.ci_low):
-            return f"{self.value:.2f} [no interval]".replace("-", MINUS)
-        text = f"{self.value:.2f} [{self.ci_low:.2f}, {self.ci_high:.2f}]"
+            return f"{self.value:z.2f} [no interval]".replace("-", MINUS)
+        text = f"{self.value:z.2f} [{self.ci_low:z.2f}, {self.ci_high:z.2f}]"
         return text.replace("-", MINUS)
 
     @property
@@ -79,6 +79,44 @@ def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     if len(values) == 1:
         return Estimate(mean, np.nan, np.nan)
     return _student(mean, stats.sem(values), len(values) - 1, confidence)
+
+
+def mean_difference(first: ArrayLike, second: ArrayLike, *, confidence: float = 0.95) -> Estimate:
+    """Mean of one group of independent values minus that of another, with Welch's interval.
+
+    Parameters
+    ----------
+    first, second : array-like of shape (n,)
+        The groups may differ in size and in spread.
+    confidence : float, default=0.95
+
+    Returns
+    -------
+    Estimate
+        With NaN limits where a group has a single value.
+
+    References
+    ----------
+    Welch (1947), *The generalization of "Student's" problem when several different population
+    variances are involved*, Biometrika 34.
+
+    Examples
+    --------
+    >>> mean_difference([1.0, 2.0, 3.0], [0.0, 1.0, 2.0]).value
+    1.0
+    """
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    _check_sample("first", first)
+    _check_sample("second", second)
+    _check_confidence(confidence)
+    difference = float(first.mean() - second.mean())
+    if min(len(first), len(second)) == 1:
+        return Estimate(difference, np.nan, np.nan)
+    variances = np.array([values.var(ddof=1) / len(values) for values in (first, second)])
+    total = variances.sum()
+    weights = variances / total if total > 0 else np.array([1.0, 0.0])
+    n_free = 1 / (weights**2 / [len(first) - 1, len(second) - 1]).sum()
+    return _student(difference, np.sqrt(total), n_free, confidence)
 
 
 def bootstrap_mean(
@@ -296,6 +334,64 @@ def pearson_difference(
         n_resamples,
         random_state,
     )
+
+
+def r_squared(
+    y: ArrayLike,
+    predicted: ArrayLike,
+    clusters: ArrayLike | None = None,
+    *,
+    confidence: float = 0.95,
+    n_resamples: int = 10_000,
+    random_state: int = 0,
+) -> Estimate:
+    r"""Share of the variance of y that predictions explain, with a bootstrap interval.
+
+    .. math:: R^2 = 1 - \frac{\sum_i (y_i - \hat y_i)^2}{\sum_i (y_i - \bar y)^2}
+
+    Below zero where the mean of y would have been the better prediction. Intervals are those of
+    `pearson`: clusters are resampled, and percentiles expanded. Predictions are taken as they
+    are; that a regression on other data would have made others is no part of the interval.
+
+    Parameters
+    ----------
+    y, predicted : array-like of shape (n,)
+    clusters : array-like of shape (n,), optional
+        What is really sampled, such as the object that a value is of; each value by default.
+    confidence : float, default=0.95
+    n_resamples : int, default=10000
+    random_state : int, default=0
+
+    Returns
+    -------
+    Estimate
+        With NaN limits for fewer than five clusters, and a NaN value where y is constant.
+
+    Examples
+    --------
+    >>> r_squared([1, 2, 3, 4], [1, 2, 3, 5]).value
+    0.8
+    """
+    y, predicted = np.asarray(y, dtype=float), np.asarray(predicted, dtype=float)
+    _check_sample("y", y)
+    _check_sample("predicted", predicted, len(y))
+    clusters = np.arange(len(y)) if clusters is None else np.asarray(clusters)
+    if clusters.shape != y.shape:
+        raise ValueError(f"clusters has shape {clusters.shape}; give one each of {len(y)} values")
+    _, codes = np.unique(clusters, return_inverse=True)
+    # Counted from the mean, and in spreads, so that sums of squares keep their digits.
+    spread = y.std() or 1.0
+    errors, y = (predicted - y) / spread, (y - y.mean()) / spread
+    points = np.stack([np.ones_like(y), y, y * y, errors * errors], axis=1)
+    of_cluster = np.zeros((codes.max() + 1, 4))
+    np.add.at(of_cluster, codes, points)
+
+    def explained(sums: np.ndarray) -> np.ndarray:
+        n, y, yy, errors = np.moveaxis(sums, -1, 0)
+        total = yy - y * y / n
+        return 1 - errors / np.where(total > 1e-12 * n, total, np.nan)
+
+    return _bootstrapped(of_cluster, explained, confidence, n_resamples, random_state)
 
 
 def corrected(p_values: ArrayLike) -> np.ndarray:

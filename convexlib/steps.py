@@ -5,6 +5,7 @@ runs it, and whatever it needs, unless it is stored.
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ from safetensors.numpy import save_file
 from convexlib import store
 from convexlib.store import Result
 from convexlib.study import Model, Study
+
+if TYPE_CHECKING:
+    from convexlib.measures import Stimuli
 
 SPLITS = ("train", "validation", "test", "reference")
 
@@ -109,30 +113,28 @@ def representations(study: Study, model: Model) -> Result:
 
 
 def measures(study: Study, model: Model) -> Result:
-    """Both measures at every layer of a model, before and after the alignment transform."""
+    """All measures at every layer of a model, as it is and transformed."""
 
     def write(folder: Path) -> None:
         from convexlib.measures import of_model
         from convexlib.representations import load, n_layers
-        from convexlib.stimuli import colors
 
         source = representations(study, model).get()
-        of_image = labels(study, "test")
-        table = of_model(
+        layers, concepts = of_model(
             n_layers(source / "test"),
             lambda layer: (load(source / "test", layer), load(source / "reference", layer)),
-            of_image[colors.CATEGORY],
-            of_image[colors.CONCEPT],
-            colors.human_triplets(),
+            judged(study),
             study.file.measures,
         )
-        table.to_parquet(folder / "layers.parquet")
+        layers.to_parquet(folder / "layers.parquet")
+        concepts.to_parquet(folder / "concepts.parquet")
 
     dependencies = {
         "representations": representations(study, model).fingerprint,
         "settings": study.file.measures.model_dump(),
         "code": _code(
             "measures.py",
+            "concepts.py",
             "convexity.py",
             "neighbors.py",
             "paths.py",
@@ -144,6 +146,25 @@ def measures(study: Study, model: Model) -> Result:
         "libraries": store.of_libraries("numpy", "scipy", "scikit-learn", "numba", "pandas"),
     }
     return Result(f"{study.name}/measures/{model.id}", dependencies, write)
+
+
+def judged(study: Study) -> "Stimuli":
+    """What is known of the test images, and what people judged of the reference images."""
+    from convexlib.measures import Stimuli
+    from convexlib.stimuli import colors
+
+    names = labels(study, "reference")[colors.CONCEPT]
+    of_image = labels(study, "test")
+    scaled = colors.human_dimensions()
+    return Stimuli(
+        categories=of_image[colors.CATEGORY],
+        concepts=pd.Index(names).get_indexer(of_image[colors.CONCEPT]),
+        names=[f"{wavelength} nm" for wavelength in names],
+        triplets=colors.human_triplets(),
+        similarity=colors.human_similarity(),
+        dimensions=scaled.coordinates,
+        stress=scaled.stress,
+    )
 
 
 def _fingerprint(study: Study, model: Model) -> str | dict[str, str]:

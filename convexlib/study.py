@@ -20,6 +20,18 @@ ADDED = "added"
 
 _FAMILY_OF_MODEL_TYPE = {"data2vec-vision": "data2vec"}
 
+# What models of a family are pretrained on, and how they know where a patch is.
+_OBJECTIVES = {"vit": "labels", "beit": "masked tokens", "data2vec": "masked latents"}
+_ARCHITECTURES = {
+    "vit": "absolute positions",
+    "beit": "relative positions",
+    "data2vec": "relative positions",
+}
+FACTORS = ("objective", "architecture", "size", "training data", "fine-tuning")
+"""What may make a model more human, as Muttenthaler et al. (2022) group models."""
+
+UNKNOWN = "unknown"
+
 
 @dataclass(frozen=True)
 class Model:
@@ -31,6 +43,20 @@ class Model:
     variant: str
     seed: int | None = None
     source: Path | None = None
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Its level of each of `FACTORS`."""
+        if self.source is not None:  # its files do not say
+            return dict.fromkeys(FACTORS, UNKNOWN)
+        values = (
+            _OBJECTIVES[self.family],
+            _ARCHITECTURES[self.family],
+            self.size,
+            "coloured shapes",
+            "on names" if self.variant == "finetuned" else "none",
+        )
+        return dict(zip(FACTORS, values, strict=True))
 
     @property
     def id(self) -> str:
@@ -50,11 +76,13 @@ class StudyFile(BaseModel):
 
     @model_validator(mode="after")
     def _measures_fit_the_stimuli(self) -> "StudyFile":
-        n_images = len(WAVELENGTHS) * self.stimuli.test_per_hue
-        if self.measures.n_neighbors >= n_images:
+        fewest = 3 * self.stimuli.test_per_hue  # of the three hues of a single triplet
+        if self.stimuli.test_per_hue < 2 or self.measures.n_neighbors >= fewest:
             raise ValueError(
-                f"measures.n_neighbors is {self.measures.n_neighbors}, but there are {n_images} "
-                "test images; choose fewer neighbours or more images"
+                f"measures.n_neighbors is {self.measures.n_neighbors}, but three held-out hues "
+                f"have {fewest} test images (stimuli.test_per_hue is "
+                f"{self.stimuli.test_per_hue}); choose fewer neighbours, or more images, at least "
+                "2 a hue"
             )
         most_folds = len(WAVELENGTHS) // 3
         if self.measures.transform.n_folds > most_folds:

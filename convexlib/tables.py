@@ -2,20 +2,56 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 
 from convexlib import statistics, steps
-from convexlib.measures import ALIGNED, CONVEXITY, HELD_OUT_ODD_ONE_OUT, ODD_ONE_OUT, ORIGINAL
+from convexlib.measures import (
+    CONCEPT_CONVEXITY,
+    CONNECTED,
+    CONVEXITY,
+    GLOBAL,
+    HELD_OUT_CONVEXITY,
+    HELD_OUT_DOT,
+    HELD_OUT_ODD_ONE_OUT,
+    HELD_OUT_RSA,
+    MADE_UP_CONVEXITY,
+    MISNAMED,
+    NAIVE,
+    NAMED,
+    ODD_ONE_OUT,
+    ORIGINAL,
+    OTHER_HALF_ODD_ONE_OUT,
+    PREDICTED,
+    RSA,
+    TAUGHT_CONVEXITY,
+)
 from convexlib.stimuli.colors import CONCEPT
-from convexlib.study import ADDED, VARIANTS, Study
+from convexlib.study import ADDED, FACTORS, VARIANTS, Study
 
 MODEL = ["study", "model", "family", "size", "variant"]
 """Columns that say which model a row is about, whatever its seed."""
+
+_LAYER = [*MODEL, "seed", "layer", "depth"]
 
 _CURVE = ["epoch", "training_loss", "validation_score"]
 
 PARTS = {"all layers": (0.0, 1.0), "first half": (0.0, 0.5), "second half": (0.5, 1.0)}
 """Parts of a model by depth. The middle layer, where there is one, is in the first half."""
+
+_HALVES = ("first half", "second half")
+
+
+_BASIC = [CONVEXITY, CONCEPT_CONVEXITY, CONNECTED, ODD_ONE_OUT]
+
+_HELD_OUT = [HELD_OUT_ODD_ONE_OUT, HELD_OUT_DOT, HELD_OUT_RSA, OTHER_HALF_ODD_ONE_OUT]
+_TRANSFORMED = {
+    NAIVE: [CONVEXITY, HELD_OUT_CONVEXITY, *_HELD_OUT],
+    GLOBAL: [CONVEXITY, HELD_OUT_CONVEXITY, *_HELD_OUT],
+    NAMED: [TAUGHT_CONVEXITY, ODD_ONE_OUT, RSA],
+    MISNAMED: [MADE_UP_CONVEXITY, ODD_ONE_OUT, RSA],
+}
+"""Measures that are compared before and after, by space."""
 
 
 def layer_measures(study: Study) -> pd.DataFrame:
@@ -24,21 +60,39 @@ def layer_measures(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns study, model, family, size, variant, seed, layer, depth, measure ("convexity"
-        of the categories, "concept_convexity", "connected_pairs" (share of the pairs of a
-        category that any path joins), "odd_one_out" accuracy on all triplets,
-        "held_out_odd_one_out" on triplets of held-out concepts), space ("original", or
-        "aligned" by the transform), value, n (images or triplets behind the value).
+        Columns of `MODEL`, seed, layer, depth, measure, space, value and n (images, triplets or
+        pairs behind the value). The measures:
+
+        - "convexity" of the categories, "concept_convexity", and "connected_pairs", the share of
+          the pairs of a category that any path joins;
+        - "odd_one_out" accuracy and "rsa" with all judgments, and "temperature", at which the
+          similarities make the judgments most likely;
+        - "held_out_convexity", "held_out_odd_one_out", "held_out_rsa": of concepts to which the
+          transform was not fitted, over folds and repeats; "held_out_dot": the same accuracy by
+          the dot product of standardised features, with which the transform was fitted;
+          "other_half_odd_one_out": of judgments to which it was not fitted; n counts triplets,
+          or folds of RSA and convexity;
+        - "taught_convexity" and "made_up_convexity" of images whose names were not shown.
+
+        The spaces: "original"; "naive" and "global" for the transforms; "named" and "misnamed"
+        where the names of the categories were learned, or names dealt at random.
     """
-    tables = []
-    for model in study.models:
-        table = pd.read_parquet(steps.measures(study, model).get() / "layers.parquet")
-        whose = [study.name, model.name, model.family, model.size, model.variant, model.seed]
-        for place, (column, value) in enumerate(zip([*MODEL, "seed"], whose, strict=True)):
-            table.insert(place, column, value)
-        tables.append(table)
-    table = pd.concat(tables, ignore_index=True)
-    return table.astype({"seed": "Int64"})
+    return _stored(study, "layers")
+
+
+def concept_measures(study: Study) -> pd.DataFrame:
+    """What was measured concept by concept: one row a model, seed, layer, space and concept.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `layer_measures`, and kind ("concept", "category" or "dimension") and
+        concept, its name; a dimension is named by the concept farthest out at either end.
+        The measures:
+        "odd_one_out" and "held_out_odd_one_out" over the triplets about the concept, and
+        "predicted_dimension_1" ...: where ridge regression on the other concepts puts it.
+    """
+    return _stored(study, "concepts")
 
 
 def layer_means(study: Study) -> pd.DataFrame:
@@ -156,25 +210,31 @@ def change_with_depth(study: Study) -> pd.DataFrame:
     """
     table = _original(layer_measures(study))
     table = table[table["depth"].isin([0.0, 1.0])]
-    wide = _wide(table, [*MODEL, "seed", "measure"], "depth")
+    wide = _wide(table[table["measure"].isin(_BASIC)], [*MODEL, "seed", "measure"], "depth")
     changes = (wide[1.0] - wide[0.0]).rename("value").reset_index()
     return _over_lineages(changes, ["study", "variant", "measure"])
 
 
 def transform_effects(study: Study) -> pd.DataFrame:
-    """Both measures before and after the transform at every layer, and what it adds.
+    """Measures before and after each transform at every layer, and what it adds.
 
     Returns
     -------
     DataFrame
-        The columns of `layer_means`, for the measures "convexity" and
-        "held_out_odd_one_out"; space is "original", "aligned" or "gain" (the difference,
-        paired by seed).
+        The columns of `layer_means`, and transform: "naive" and "global" (measures "convexity"
+        and, on what the transform was not fitted to, "held_out_convexity",
+        "held_out_odd_one_out", "held_out_dot", "held_out_rsa", "other_half_odd_one_out");
+        "named" and "misnamed"
+        ("taught_convexity" or "made_up_convexity" of images whose names were not shown,
+        "odd_one_out", "rsa"). Space is "before", "after" or "gain" (the difference, paired by
+        seed).
     """
-    spaces = _both_spaces(study)
-    spaces["gain"] = spaces[ALIGNED] - spaces[ORIGINAL]
-    tidy = spaces.melt(ignore_index=False, value_name="value").reset_index()
-    return _over_seeds(tidy, [*MODEL, "layer", "depth", "measure", "space"])
+    tidy = _gains(study).melt(
+        id_vars=[*_LAYER, "measure", "transform"],
+        value_vars=["before", "after", "gain"],
+        var_name="space",
+    )
+    return _over_seeds(tidy, [*MODEL, "layer", "depth", "measure", "transform", "space"])
 
 
 def fine_tuning_summary(study: Study) -> pd.DataFrame:
@@ -190,8 +250,13 @@ def fine_tuning_summary(study: Study) -> pd.DataFrame:
     return _over_lineages(_paired_deltas(study), ["study", "family", "measure"])
 
 
-def transform_summary(study: Study) -> pd.DataFrame:
-    """What the transform adds to each measure, on average over the layers of each part.
+def transform_summary(study: Study, transform: str) -> pd.DataFrame:
+    """What a transform adds to each measure, on average over the layers of each half.
+
+    Parameters
+    ----------
+    study : Study
+    transform : {"naive", "global", "named", "misnamed"}
 
     Returns
     -------
@@ -200,10 +265,173 @@ def transform_summary(study: Study) -> pd.DataFrame:
         (family, size and seed), p_value, corrected for the number of rows, and n, the number of
         lineages.
     """
-    spaces = _both_spaces(study)
-    gains = (spaces[ALIGNED] - spaces[ORIGINAL]).rename("value").reset_index()
-    parts = [_of_part(gains, part).assign(part=part) for part in PARTS]
+    gains = _gains(study)
+    gains = gains[gains["transform"] == transform].rename(columns={"gain": "value"})
+    parts = [_of_part(gains, part).assign(part=part) for part in _HALVES]
     return _over_lineages(pd.concat(parts), ["study", "part", "variant", "measure"])
+
+
+def teaching_contrast(study: Study) -> pd.DataFrame:
+    """How much more real names add to alignment than names dealt at random.
+
+    Returns
+    -------
+    DataFrame
+        One row a variant and measure ("odd_one_out", "rsa"): the columns of
+        `transform_summary`, over all layers.
+    """
+    gains = _gains(study)
+    gains = gains[gains["measure"].isin([ODD_ONE_OUT, RSA])]
+    wide = gains.set_index([*_LAYER, "measure", "transform"])["gain"].unstack("transform")
+    contrast = (wide[NAMED] - wide[MISNAMED]).rename("value").reset_index()
+    return _over_lineages(contrast, ["study", "variant", "measure"])
+
+
+def probing(study: Study) -> pd.DataFrame:
+    """Zero-shot and probed odd-one-out accuracy on the same held-out triplets.
+
+    Returns
+    -------
+    DataFrame
+        One row a model, seed, layer and transform ("naive", "global"), with columns before
+        (zero-shot) and after (probed).
+    """
+    gains = _gains(study)
+    return gains[gains["measure"] == HELD_OUT_ODD_ONE_OUT].drop(columns="gain")
+
+
+def dimension_scores(study: Study) -> pd.DataFrame:
+    """How well each human dimension is predicted at every layer, R-squared.
+
+    Returns
+    -------
+    DataFrame
+        One row a model, layer and dimension: measure ("dimension 1" ...), value, with a 95 %
+        bootstrap interval over concepts, n (concepts). All seeds of a model count together.
+    """
+    return _explained(study, [*MODEL, "layer", "depth"])
+
+
+def dimension_summary(study: Study) -> pd.DataFrame:
+    """R-squared of each human dimension over all models of a kind and the layers of each half.
+
+    Returns
+    -------
+    DataFrame
+        One row a part, variant and dimension, as `dimension_scores`.
+    """
+    return _explained(study, ["study", "part", "variant"])
+
+
+def predicted_positions(study: Study) -> pd.DataFrame:
+    """Where people put each concept in the first two human dimensions, and where models do.
+
+    Models: the mean prediction at the last layer of the pretrained models of a family, or of
+    all where none is pretrained; models that the reader added stand by themselves.
+
+    Returns
+    -------
+    DataFrame
+        One row a panel ("people", then families and added models) and concept: panel, concept,
+        x, y, image.
+    """
+    judged = steps.judged(study)
+    people = pd.DataFrame(
+        {"panel": "people", "concept": judged.names}
+        | dict(zip("xy", judged.dimensions.T[:2], strict=True))
+    )
+    table = concept_measures(study)
+    table = table[table["measure"].isin([f"{PREDICTED}_1", f"{PREDICTED}_2"])]
+    table = table[table["depth"] == 1]
+    if (table["variant"] == "pretrained").any():
+        table = table[table["variant"] == "pretrained"]
+    table["panel"] = table["family"].where(table["size"] != ADDED, table["model"])
+    means = table.groupby(["panel", "concept", "measure"], sort=False)["value"].mean()
+    models = means.unstack("measure", sort=False).reset_index()
+    models.columns = ["panel", "concept", "x", "y"]
+    return pd.concat([people, models]).merge(_pictures(study), on="concept", sort=False)
+
+
+def best_and_worst(study: Study, *, n_concepts: int = 5) -> pd.DataFrame:
+    """The concepts of the highest and the lowest zero-shot accuracy, with their pictures.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `concept_accuracy` on held-out concepts, before and after the transforms, from
+        the best concept to the worst by the mean over kinds of models, with a column image.
+    """
+    table = concept_accuracy(study)
+    table = table[(table["kind"] == "concept") & (table["measure"] == HELD_OUT_ODD_ONE_OUT)]
+    ranks = _original(table).groupby("concept")["value"].mean().rank(method="first")
+    shown = ranks[(ranks <= n_concepts) | (ranks > len(ranks) - n_concepts)]
+    table = table[table["concept"].isin(shown.index)].merge(_pictures(study), on="concept")
+    return table.sort_values(
+        "concept", key=lambda concept: -concept.map(shown), kind="stable", ignore_index=True
+    )
+
+
+def concept_accuracy(study: Study) -> pd.DataFrame:
+    """Odd-one-out accuracy of the triplets about each concept, category and dimension.
+
+    Returns
+    -------
+    DataFrame
+        One row a kind, concept, variant, measure ("odd_one_out", "held_out_odd_one_out") and
+        space: value, the mean over layers, with a 95 % t interval over lineages, and n.
+    """
+    table = concept_measures(study)
+    table = table[table["measure"].isin([ODD_ONE_OUT, HELD_OUT_ODD_ONE_OUT])]
+    return _over_lineages(table, ["study", "variant", "kind", "concept", "measure", "space"])
+
+
+def model_effects(study: Study) -> pd.DataFrame:
+    """Alignment by what models were trained on and how they are built, at the last layer.
+
+    Returns
+    -------
+    DataFrame
+        One row a factor ("objective", "architecture", "size", "training data",
+        "fine-tuning"), level and measure ("odd_one_out", "rsa", and "probed", the accuracy after
+        the global transform on held-out concepts): value, with a 95 % t interval over lineages,
+        and n, their number.
+    """
+    return _over_lineages(_by_factor(study), ["study", "factor", "level", "measure"])
+
+
+def model_contrasts(study: Study) -> pd.DataFrame:
+    """How much alignment at the last layer differs between the levels of a factor.
+
+    Returns
+    -------
+    DataFrame
+        One row a factor, level (but the first) and measure of `model_effects`: against (the
+        first level), value (the difference), with a 95 % t interval over lineages, of paired
+        ones where both levels have the same lineages and by Welch otherwise, p_value, corrected
+        for the number of rows, and n, the number of lineages at the level.
+    """
+    table = _by_factor(study)
+    means = table.groupby(
+        ["study", "factor", "measure", "level", _lineage(table).rename("lineage")], sort=False
+    )["value"].mean()
+    rows = []
+    for key, of_factor in means.groupby(["study", "factor", "measure"], sort=False):
+        levels = of_factor.droplevel(["study", "factor", "measure"]).unstack("level", sort=False)
+        first, *others = levels.columns
+        for level in others:
+            pair = levels[[level, first]]
+            if pair.notna().to_numpy().all():
+                estimate = statistics.mean_interval(pair[level] - pair[first])
+            else:
+                estimate = statistics.mean_difference(pair[level].dropna(), pair[first].dropna())
+            rows.append([*key, level, first, *estimate, pair[level].count()])
+    columns = ["study", "factor", "measure", "level", "against", *statistics.Estimate._fields, "n"]
+    return _corrected(pd.DataFrame(rows, columns=columns))
+
+
+def stress(study: Study) -> float:
+    """How badly the human dimensions of a study fit the judgments: Kruskal's stress-1."""
+    return steps.judged(study).stress
 
 
 def estimate(table: pd.DataFrame, **where: str) -> statistics.Estimate:
@@ -286,20 +514,84 @@ def training_summary(study: Study) -> pd.DataFrame:
     return summary.reset_index()
 
 
+def _stored(study: Study, name: str) -> pd.DataFrame:
+    """One of the tables of all models' measures, with columns that say whose they are."""
+    tables = []
+    for model in study.models:
+        table = pd.read_parquet(steps.measures(study, model).get() / f"{name}.parquet")
+        whose = [study.name, model.name, model.family, model.size, model.variant, model.seed]
+        for place, (column, value) in enumerate(zip([*MODEL, "seed"], whose, strict=True)):
+            table.insert(place, column, value)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True).astype({"seed": "Int64"})
+
+
+def _pictures(study: Study) -> pd.DataFrame:
+    """The reference image of each concept."""
+    images, _ = steps.images(study, "reference")
+    return pd.DataFrame({"concept": steps.judged(study).names, "image": [*images]})
+
+
 def _paired_deltas(study: Study) -> pd.DataFrame:
     table = _original(layer_measures(study))
-    table = table[table["size"] != ADDED]
+    table = table[(table["size"] != ADDED) & table["measure"].isin(_BASIC)]
     keys = ["study", "family", "size", "seed", "layer", "depth", "measure"]
     wide = _wide(table, keys, "variant")
     wide = wide.reindex(columns=list(VARIANTS)).dropna()
     return (wide["finetuned"] - wide["pretrained"]).rename("value").reset_index()
 
 
-def _both_spaces(study: Study) -> pd.DataFrame:
+def _by_factor(study: Study) -> pd.DataFrame:
+    """Alignment at the last layer: one row a model, seed, measure and factor, with its level."""
     table = layer_measures(study)
-    table = table[table["measure"].isin([CONVEXITY, HELD_OUT_ODD_ONE_OUT])]
-    keys = [*MODEL, "seed", "layer", "depth", "measure"]
-    return _wide(table, keys, "space")
+    probed = (table["measure"] == HELD_OUT_ODD_ONE_OUT) & (table["space"] == GLOBAL)
+    table.loc[probed, "measure"] = "probed"
+    zero_shot = table["measure"].isin([ODD_ONE_OUT, RSA]) & (table["space"] == ORIGINAL)
+    table = table[(table["depth"] == 1) & (probed | zero_shot)]
+    levels = {model.name: model.attributes for model in study.models}
+    tables = []
+    for factor in FACTORS:
+        of_model = {model: of_factor[factor] for model, of_factor in levels.items()}
+        level = pd.Categorical(table["model"].map(of_model), dict.fromkeys(of_model.values()))
+        by_level = table.assign(factor=factor, level=level).sort_values("level", kind="stable")
+        tables.append(by_level.astype({"level": str}))
+    return pd.concat(tables)
+
+
+def _gains(study: Study) -> pd.DataFrame:
+    """One row a model, seed, layer, measure and transform: before, after, gain."""
+    spaces = _wide(layer_measures(study), [*_LAYER, "measure"], "space").reset_index()
+    tables = []
+    for transform, measures in _TRANSFORMED.items():
+        for measure in measures if transform in spaces else ():  # a study may have fewer
+            chosen = spaces[spaces["measure"] == measure]
+            table = chosen[[*_LAYER, "measure"]].assign(
+                transform=transform, before=chosen[ORIGINAL], after=chosen[transform]
+            )
+            tables.append(table)
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(gain=table["after"] - table["before"])
+
+
+def _explained(study: Study, keys: list[str]) -> pd.DataFrame:
+    """R-squared of the predicted human dimensions, of all rows of a group together."""
+    table = concept_measures(study)
+    table = table[table["measure"].str.startswith(PREDICTED)]
+    if "part" in keys:
+        table = pd.concat([_of_part(table, part).assign(part=part) for part in _HALVES])
+    judged = steps.judged(study)
+    human = {
+        (f"{PREDICTED}_{1 + column}", name): value
+        for name, point in zip(judged.names, judged.dimensions, strict=True)
+        for column, value in enumerate(point)
+    }
+    rows = []
+    for key, group in table.groupby([*keys, "measure"], sort=False):
+        y = [human[pair] for pair in zip(group["measure"], group["concept"], strict=True)]
+        r_squared = statistics.r_squared(y, group["value"], group["concept"])
+        dimension = f"dimension {key[-1].removeprefix(PREDICTED + '_')}"
+        rows.append([*key[:-1], dimension, *r_squared, group["concept"].nunique()])
+    return pd.DataFrame(rows, columns=[*keys, "measure", *statistics.Estimate._fields, "n"])
 
 
 def _original(table: pd.DataFrame) -> pd.DataFrame:
@@ -338,6 +630,9 @@ def _over_lineages(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 def _means(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     rows = []
     for key, values in table.groupby(keys, sort=False, dropna=False)["value"]:
+        values = values[np.isfinite(values)]  # where a measure is not defined, it does not count
+        if values.empty:
+            continue
         rows.append([*key, *statistics.mean_interval(values), len(values)])
     return pd.DataFrame(rows, columns=[*keys, *statistics.Estimate._fields, "n"])
 

@@ -1,77 +1,150 @@
 """Transforms that make a space more human: scikit-learn transformers fitted to triplets."""
 
-from typing import Literal, Self
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from numbers import Real
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
-from sklearn.base import BaseEstimator, TransformerMixin
+from scipy.special import logsumexp
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from convexlib import checks
+from convexlib.judgments import (
+    PAIRS,
+    Similarity,
+    object_folds,
+    odd_one_out_accuracy,
+    odd_one_out_scores,
+)
+
+Kind = Literal["naive", "global", "glocal"]
+
+_WORTH_THREADS_FOR = 10**6  # multiplications
+_BLOCK = 2**14  # triplets
 
 
 class AlignmentTransform(TransformerMixin, BaseEstimator):
     r"""Affine transform under which similarities predict human odd-one-out choices.
 
     Features are standardised by one mean and one standard deviation and mapped to
-    :math:`Z = XW + b`. With :math:`S = ZZ^\top`, the "naive" objective is
+    :math:`z = xW + b`. With :math:`S = ZZ^\top / \tau` over the objects, all three kinds
+    minimise the cross-entropy of the choices
 
-    .. math:: \frac{1}{n} \sum_{(i, j, k)}
-        -\log \frac{e^{S_{ij}}}{e^{S_{ij}} + e^{S_{ik}} + e^{S_{jk}}} + \lambda \lVert W \rVert_F.
+    .. math:: \mathcal{L}_\text{choices} = \frac{1}{n} \sum_{(i, j, k)}
+        -\log \frac{e^{S_{ij}}}{e^{S_{ij}} + e^{S_{ik}} + e^{S_{jk}}}
 
-    The exact gradient over all triplets goes through the similarity matrix of the objects; it
-    is minimised by L-BFGS from a multiple of the identity, so a fit is deterministic.
+    (with probabilities, of all three pairs, each weighted by how likely it is kept) and
 
-    The bias is not penalised, as in the paper, so W can shrink along a direction while b grows
-    there; where that happens the objective has an infimum but no minimum, and how far the fit
-    goes depends on `tol`.
+    - "naive": :math:`\mathcal{L}_\text{choices} + \lambda \lVert W \rVert_F`;
+    - "global": :math:`\mathcal{L}_\text{choices}
+      + \lambda \lVert W - \tfrac{1}{d} \operatorname{tr}(W) I \rVert_F^2`,
+      which pulls towards the original space;
+    - "glocal": :math:`(1 - \alpha) \mathcal{L}_\text{choices} + \alpha \mathcal{L}_\text{local}
+      + \lambda \lVert W - \tfrac{1}{d} \operatorname{tr}(W) I \rVert_F^2`, where
+
+    .. math:: \mathcal{L}_\text{local} = -\frac{1}{m} \sum_i \sum_{j \ne i}
+        \sigma_{ij}(X) \log \sigma_{ij}(Z), \qquad
+        \sigma_{ij}(X) = \frac{e^{\cos(x_i, x_j) / \tau'}}
+                              {\sum_{k \ne i} e^{\cos(x_i, x_k) / \tau'}}
+
+    over the rows of a second set of features keeps who is near whom.
+
+    The gradient is exact, over all triplets at once, through the similarity matrix of the
+    objects; L-BFGS minimises it from a multiple of the identity, so a fit is deterministic and
+    does not depend on the number of threads.
+
+    The objective can have an infimum and no minimum, and how far a fit goes then depends on `tol`.
+    The bias is not penalised, as in the papers, so that under "naive" W can shrink along a
+    direction while b grows there. Nor is the multiple of the identity under "global": where the
+    original space already orders all triplets, the longer its vectors, the better. Where
+    "naive" finds nothing better than W = 0 and b = 0, under which all choices are equally
+    likely, the fit is just that.
 
     Parameters
     ----------
-    kind : {"naive"}, default="naive"
+    kind : {"naive", "global", "glocal"}, default="naive"
     strength : float, default=0.1
-        :math:`\lambda`.
-    tol : float, default=1e-7
-        L-BFGS stops when a step lowers the objective by less than this share.
+        :math:`\lambda`, above zero.
+    fit_intercept : bool, default=True
+        Whether there is a bias b.
+    temperature : float, default=1.0
+        :math:`\tau`, above zero.
+    locality : float, default=0.1
+        :math:`\alpha` of "glocal", from 0 up to, but not, 1.
+    local_temperature : float, default=0.1
+        :math:`\tau'` of "glocal", above zero.
+    tol : float, default=1e-6
+        L-BFGS stops when a step lowers the objective by less than this (of its value, where
+        that is above one), or no derivative is larger.
     max_iter : int, default=1000
-        Bound on the iterations of L-BFGS.
+        Bound on the iterations of L-BFGS; a warning says when it was reached.
 
     Attributes
     ----------
     weights_ : ndarray of shape (n_features, n_features)
     bias_ : ndarray of shape (n_features,)
     mean_, std_ : float
-    n_iter_ : int
+    n_iter_, n_evaluations_ : int
+        Iterations of L-BFGS, and evaluations of the objective and its gradient.
+    loss_ : float
+        The objective where the fit ended.
 
     References
     ----------
-    Muttenthaler et al. (2022), arXiv 2211.01201, section 4, equation 3; called *naive* in
-    Muttenthaler et al., NeurIPS 2023.
+    Muttenthaler et al. (2022), arXiv 2211.01201, section 4, equation 3 ("naive", which was given
+    this name later); Muttenthaler et al. (2023), *Improving neural network representations using
+    human similarity judgments*, NeurIPS, section 3 ("global" and "glocal"; the weights 1 - alpha
+    and alpha as in the authors' code). Probabilities as targets: Muttenthaler et al. (2025),
+    *Aligning machine and human visual representations across abstraction levels*, Nature,
+    "uncertainty distillation".
 
     Examples
     --------
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(6, 4))
     >>> triplets = [[0, 1, 2], [3, 4, 5], [0, 1, 5]]
-    >>> AlignmentTransform().fit_transform(X, triplets).shape
+    >>> AlignmentTransform("global").fit_transform(X, triplets).shape
     (6, 4)
     """
 
     def __init__(
         self,
-        kind: Literal["naive"] = "naive",
+        kind: Kind = "naive",
         *,
         strength: float = 0.1,
-        tol: float = 1e-7,
+        fit_intercept: bool = True,
+        temperature: float = 1.0,
+        locality: float = 0.1,
+        local_temperature: float = 0.1,
+        tol: float = 1e-6,
         max_iter: int = 1000,
     ) -> None:
         self.kind = kind
         self.strength = strength
+        self.fit_intercept = fit_intercept
+        self.temperature = temperature
+        self.locality = locality
+        self.local_temperature = local_temperature
         self.tol = tol
         self.max_iter = max_iter
 
-    def fit(self, X: ArrayLike, triplets: ArrayLike) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        triplets: ArrayLike,
+        probabilities: ArrayLike | None = None,
+        *,
+        local: ArrayLike | None = None,
+    ) -> Self:
         """Fit to triplets of rows of `X`.
 
         Parameters
@@ -79,6 +152,11 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
         X : array-like of shape (n_objects, n_features)
         triplets : array-like of int, shape (n_triplets, 3)
             Columns 0 and 1 are the pair that people kept together.
+        probabilities : array-like of shape (n_triplets, 3), optional
+            How likely the pairs (0, 1), (0, 2) and (1, 2) are kept together; rows sum to one.
+            Without them the first is.
+        local : array-like of shape (n_samples, n_features), optional
+            For "glocal" alone: features, of other images, whose neighbourhoods are kept.
 
         Returns
         -------
@@ -87,78 +165,484 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If an option is unknown, shapes do not fit, values are not finite or out of range,
-            or `X` is constant.
+            If an option is unknown or out of range, shapes do not fit, values are not finite
+            or out of range, or the judged rows of `X` are all the same.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the fit ended before it was within `tol`.
         """
+        self._check_options(local)
         X = checks.features(X).astype(np.float64)
         triplets = checks.triplets(triplets, len(X))
-        if self.kind != "naive":
-            raise ValueError(f"kind is {self.kind!r}; choose 'naive'")
-        if not 0 < self.strength < np.inf:
-            raise ValueError(f"strength is {self.strength!r}; give a positive, finite number")
-        self.mean_, self.std_ = float(X.mean()), float(X.std())
-        if np.ptp(X) == 0:
-            raise ValueError("X is constant; give features that differ between objects")
-        X = (X - self.mean_) / self.std_
-        n_objects, n_features = X.shape
-        # The same problem in fewer unknowns when objects are fewer than features: W acts on the
-        # span of the rows of X alone (beyond it the penalty makes it zero), and S and the norm
-        # stay as they are when the columns of W and b are rotated together, so that as many
-        # columns as W and b have rows suffice. W = basis @ V, filled up with columns of zeros.
-        basis, X = _span_of_rows(X)
-        rank = basis.shape[1]
-        width = min(rank + 1, n_features)
-        i, j, k = triplets.T
-        # Flat places in S of the pairs (0,1), (0,2), (1,2); the first was kept together.
-        pairs = np.stack([i * n_objects + j, i * n_objects + k, j * n_objects + k])
+        targets = checks.probabilities(probabilities, len(triplets))
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.mean_, self.std_ = float(X.mean()), float(X.std())
+        X, triplets = _judged(X, triplets)
+        if (X[0] == X).all() or not 0 < self.std_ < np.inf:
+            raise ValueError(
+                "X is constant, or varies beyond what a number can hold; give features of ordinary "
+                "size that differ between the objects of the triplets"
+            )
+        rows = self._standardized(X)
+        if self.kind == "glocal":
+            local = checks.features(local, name="local").astype(np.float64)
+            self._check_width(local, X.shape[1], name="local")
+            if len(local) < 2:
+                raise ValueError("local has one row, and no neighbours to keep; give two or more")
+            local = self._standardized(local)
+            if not local.any(axis=1).all():
+                raise ValueError(
+                    f"local row {int(np.argmin(local.any(axis=1)))} equals the mean of X in every "
+                    "feature and has no cosine; leave it out"
+                )
+            rows = np.concatenate([rows, local])
+        basis, rows = _coordinates(rows, self.kind)
+        rank, width = rows.shape[1], basis.shape[1]
+        judged, local = rows[: len(X)], rows[len(X) :]
+        parts = [(1.0, judged, _choices(triplets, targets, self.temperature))]
+        if self.kind == "glocal":
+            parts = [
+                (1 - self.locality, *parts[0][1:]),
+                (self.locality, local, _locality(local, self.local_temperature)),
+            ]
 
         def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-            V, b = np.split(parameters, [rank * width])
-            V = V.reshape(rank, width)
-            Z = X @ V + b
-            logits = (Z @ Z.T).ravel()[pairs]
-            normalizer = np.logaddexp(np.logaddexp(logits[0], logits[1]), logits[2])
-            pull = np.exp(logits - normalizer)
-            pull[0] -= 1
-            G = np.bincount(pairs.ravel(), pull.ravel(), minlength=n_objects**2)
-            G = G.reshape(n_objects, n_objects) / len(triplets)
-            dZ = (G + G.T) @ Z
-            norm = np.linalg.norm(V)
-            dV = X.T @ dZ + self.strength * (V / norm if norm > 0 else V)
-            loss = (normalizer - logits[0]).mean() + self.strength * norm
-            return loss, np.concatenate([dV.ravel(), dZ.sum(axis=0)])
+            V, b = self._unpacked(parameters, rank, width)
+            loss, dV = self._penalty(V)
+            db = np.zeros(width)
+            for share, rows, of_rows in parts:
+                value, dZ = of_rows(rows @ V + b)
+                loss += share * value
+                dV += share * (rows.T @ dZ)
+                db += share * dZ.sum(axis=0)
+            return loss, np.concatenate([dV.ravel(), db] if self.fit_intercept else [dV.ravel()])
 
-        start = np.eye(rank, width) / np.sqrt(n_features)  # a multiple of the identity
-        result = minimize(
-            objective,
-            np.concatenate([start.ravel(), np.zeros(width)]),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": self.max_iter, "ftol": self.tol},
-        )
-        V, b = np.split(result.x, [rank * width])
-        missing = n_features - width
-        self.weights_ = basis @ np.pad(V.reshape(rank, width), ((0, 0), (0, missing)))
-        self.bias_ = np.pad(b, (0, missing))
-        self.n_iter_ = result.nit
+        start = np.eye(rank, width) / np.sqrt(len(basis))
+        # Threads take longer to wake than small products take.
+        with checks.blas_threads(1 if start.size * len(rows) < _WORTH_THREADS_FOR else None):
+            result = minimize(
+                objective,
+                np.concatenate([start.ravel(), np.zeros(width if self.fit_intercept else 0)]),
+                jac=True,
+                method="L-BFGS-B",
+                options={
+                    "maxiter": self.max_iter,
+                    "maxfun": 20 * self.max_iter,
+                    "ftol": self.tol,
+                    "gtol": self.tol,
+                },
+            )
+        if not (np.isfinite(result.fun) and np.isfinite(result.jac).all()):
+            raise ValueError(
+                f"the objective became {result.fun}; raise the strength ({self.strength:g}), or "
+                "give features without outliers"
+            )
+        if not result.success:
+            warnings.warn(
+                f"the fit was stopped after {result.nit} iterations ({result.message}); raise "
+                f"max_iter ({self.max_iter}) or tol ({self.tol:g})",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        if self.kind == "naive" and result.fun > np.log(3) - self.tol:
+            result.x[:], result.fun = 0, np.log(3)
+        V, b = self._unpacked(result.x, rank, width)
+        self.weights_ = basis[:, :rank] @ V @ basis.T
+        if self.kind != "naive":  # where no sample lies, W is the multiple of the identity
+            beyond = np.eye(len(basis)) - basis[:, :rank] @ basis[:, :rank].T
+            self.weights_ += np.trace(V) / rank * beyond
+        self.bias_ = basis @ b
+        self.n_iter_, self.n_evaluations_ = result.nit, result.nfev
+        self.loss_ = float(result.fun)
         return self
+
+    def standardize(self, X: ArrayLike) -> np.ndarray:
+        """Features as W meets them: less one mean, over one standard deviation."""
+        check_is_fitted(self)
+        X = checks.features(X).astype(np.float64)
+        self._check_width(X, len(self.weights_))
+        return self._standardized(X)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Map features of any samples into the aligned space, `(n_samples, n_features)`."""
+        return self.standardize(X) @ self.weights_ + self.bias_
+
+    def score(self, X: ArrayLike, triplets: ArrayLike, *, similarity: Similarity = "dot") -> float:
+        """Odd-one-out accuracy of the aligned space, by default with the similarity of the fit."""
+        return odd_one_out_accuracy(self.transform(X), triplets, similarity=similarity)
+
+    def to_npz(self, path: str | os.PathLike) -> None:
+        """Write the transform in the published format: weights, bias, mean, std.
+
+        The aligned features are `(X - mean) / std @ weights + bias`. The file appears as a
+        whole or not at all.
+        """
         check_is_fitted(self)
-        X = checks.features(X)
-        if X.shape[1] != len(self.weights_):
+        path = Path(path)
+        with tempfile.TemporaryDirectory(prefix=".transform-", dir=path.parent) as folder:
+            whole = Path(folder, "transform.npz")
+            np.savez(whole, weights=self.weights_, bias=self.bias_, mean=self.mean_, std=self.std_)
+            whole.replace(path)
+
+    @classmethod
+    def from_npz(cls, path: str | os.PathLike) -> Self:
+        """Read a transform from the published format, such as the authors' own.
+
+        Raises
+        ------
+        ValueError
+            If the file is no archive of arrays, or lacks one, or shapes do not fit.
+        """
+        try:
+            with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                arrays = {
+                    name: file[name].astype(float) for name in ("weights", "bias", "mean", "std")
+                }
+        except KeyError as error:
             raise ValueError(
-                f"X has {X.shape[1]} features, but the transform was fitted on "
-                f"{len(self.weights_)}; give features of the same layer"
+                f"{str(path)!r} holds no array {error.args[0].split()[0]!r}; a transform has "
+                "weights, bias, mean and std"
+            ) from error
+        except (ValueError, AttributeError, TypeError, EOFError, BadZipFile) as error:
+            raise ValueError(f"{str(path)!r} is no .npz file of numbers: {error}") from error
+        shapes = {name: array.shape for name, array in arrays.items()}
+        weights, bias, mean, std = arrays.values()
+        if (
+            [*shapes.values()] != [(bias.size, bias.size), (bias.size,), (), ()]
+            or not all(np.isfinite(array).all() for array in arrays.values())
+            or not std > 0
+        ):
+            raise ValueError(
+                f"{str(path)!r} has arrays of shapes {shapes}; give finite weights (d, d), bias "
+                "(d,), and numbers mean and std, std above zero"
             )
-        return ((X - self.mean_) / self.std_) @ self.weights_ + self.bias_
+        transform = cls()
+        transform.weights_, transform.bias_ = weights, bias
+        transform.mean_, transform.std_ = float(mean), float(std)
+        return transform
+
+    def _standardized(self, X: np.ndarray) -> np.ndarray:
+        return (X - self.mean_) / self.std_
+
+    def _unpacked(
+        self, parameters: np.ndarray, rank: int, width: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        V, b = parameters[: rank * width], parameters[rank * width :]
+        return V.reshape(rank, width), b if self.fit_intercept else np.zeros(width)
+
+    def _penalty(self, V: np.ndarray) -> tuple[float, np.ndarray]:
+        """The penalty on the weights and its gradient."""
+        if self.kind == "naive":
+            norm = np.linalg.norm(V)
+            return self.strength * norm, self.strength * (V / norm if norm > 0 else V)
+        away = V.copy()
+        np.einsum("ii->i", away[:, : len(V)])[:] -= np.trace(V) / len(V)
+        return self.strength * np.vdot(away, away), 2 * self.strength * away
+
+    def _check_options(self, local: ArrayLike | None) -> None:
+        if self.kind not in ("naive", "global", "glocal"):
+            raise ValueError(f"kind is {self.kind!r}; choose 'naive', 'global' or 'glocal'")
+        for name in ("strength", "temperature", "local_temperature", "tol"):
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and 0 < value < np.inf):
+                raise ValueError(f"{name} is {value!r}; give a positive, finite number")
+        if checks.whole(self.max_iter, "max_iter") < 1:
+            raise ValueError(f"max_iter is {self.max_iter}; give at least 1")
+        if not (isinstance(self.locality, Real) and 0 <= self.locality < 1):
+            raise ValueError(f"locality is {self.locality!r}; give a share from 0 to below 1")
+        if (local is not None) != (self.kind == "glocal"):
+            raise ValueError(
+                f"local is {'missing' if local is None else 'given'} for kind {self.kind!r}; give "
+                "a second set of features to 'glocal', and to no other kind"
+            )
+
+    @staticmethod
+    def _check_width(X: np.ndarray, n_features: int, *, name: str = "X") -> None:
+        if X.shape[1] != n_features:
+            raise ValueError(
+                f"{name} has {X.shape[1]} features, but the transform was fitted on "
+                f"{n_features}; give features of the same layer"
+            )
 
 
-def _span_of_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Orthonormal `basis` of the rows of X, (n_features, rank), and X in its coordinates."""
-    n_objects, n_features = X.shape
-    if n_objects >= n_features:
-        return np.eye(n_features), X
-    basis, coordinates = np.linalg.qr(X.T)
-    return basis, coordinates.T
+class Fold(NamedTuple):
+    """A transform, and judgments of objects that it was not fitted to.
+
+    Attributes
+    ----------
+    transform : AlignmentTransform
+        Fitted to the triplets of the other folds.
+    triplets : ndarray of int, shape (n_held_out, 3)
+    """
+
+    transform: AlignmentTransform
+    triplets: np.ndarray
+
+
+class HeldOut(NamedTuple):
+    """Judgments of objects that a transform was not fitted to, over all folds and repeats.
+
+    Attributes
+    ----------
+    triplets : ndarray of int, shape (n_held_out, 3)
+    before, after : ndarray of shape (n_held_out,)
+        Score of each triplet in the original and in the aligned space: 1, 1/2, 1/3 or 0. Their
+        means are accuracies; `statistics.mean_over_objects` gives the interval for other
+        objects, the fitted transforms being what they are.
+    strengths : ndarray of shape (n_fits,)
+        What was chosen within each set of training objects.
+    """
+
+    triplets: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    strengths: np.ndarray
+
+
+def fit_folds(
+    transform: AlignmentTransform,
+    X: ArrayLike,
+    triplets: ArrayLike,
+    *,
+    strengths: ArrayLike = (),
+    n_folds: int = 3,
+    n_repeats: int = 1,
+    random_state: int = 0,
+) -> Iterator[Fold]:
+    """Fit a transform several times, each time to some of the objects.
+
+    Objects are dealt into folds (`judgments.object_folds`); no test triplet holds a training
+    object. A fold that holds no training or no test triplet is passed over. If several strengths
+    are given, one is chosen by the same scheme, with two folds, among the training objects
+    alone: that of the highest accuracy, of equally accurate ones the strongest.
+
+    Parameters
+    ----------
+    transform : AlignmentTransform
+        Its options; it is not fitted itself. "naive" or "global".
+    X : array-like of shape (n_objects, n_features)
+    triplets : array-like of int, shape (n_triplets, 3)
+    strengths : sequence of float, optional
+        To choose from; the transform's own if none is given.
+    n_folds : int, default=3
+    n_repeats : int, default=1
+        How often the objects are dealt anew.
+    random_state : int, default=0
+
+    Yields
+    ------
+    Fold
+
+    Raises
+    ------
+    ValueError
+        If objects or triplets are too few for the folds, or for the choice of a strength.
+
+    References
+    ----------
+    Muttenthaler et al. (2022), arXiv 2211.01201, section 4, cross-validation over objects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from itertools import combinations
+    >>> X = np.random.default_rng(0).normal(size=(12, 3))
+    >>> triplets = list(combinations(range(12), 3))
+    >>> [fold.triplets.shape for fold in fit_folds(AlignmentTransform("global"), X, triplets)]
+    [(4, 3), (4, 3), (4, 3)]
+    """
+    if transform.kind == "glocal":
+        raise ValueError(
+            "kind is 'glocal', which needs a second set of features for each fold; give 'naive' or "
+            "'global', or fit to the folds of judgments.object_folds"
+        )
+    if checks.whole(n_repeats, "n_repeats") < 1:
+        raise ValueError(f"n_repeats is {n_repeats}; give at least 1")
+    X = checks.features(X)
+    triplets = checks.triplets(triplets, len(X))
+    strengths = np.atleast_1d(np.asarray(strengths, dtype=float))
+    n_fitted = 0
+    for repeat in range(n_repeats):
+        for training, test in object_folds(
+            triplets, len(X), n_folds=n_folds, random_state=random_state + repeat
+        ):
+            if len(training) and len(test):
+                chosen = _chosen_strength(transform, X, training, strengths, random_state + repeat)
+                n_fitted += 1
+                yield Fold(_fitted(transform, chosen, X, training), test)
+    if not n_fitted:
+        raise ValueError(
+            f"none of {n_folds} folds of {len(X)} objects holds both training and test triplets; "
+            "give more triplets or fewer folds"
+        )
+
+
+def cross_validate(
+    transform: AlignmentTransform,
+    X: ArrayLike,
+    triplets: ArrayLike,
+    *,
+    similarity: Similarity = "cosine",
+    **options: Any,
+) -> HeldOut:
+    """Judge a transform on objects that it was not fitted to.
+
+    Parameters
+    ----------
+    transform, X, triplets
+        As in `fit_folds`.
+    similarity : {"cosine", "dot", "euclidean"}, default="cosine"
+        The same before and after, so that a gain is one of the transform alone. It was fitted
+        with the dot product.
+    **options
+        strengths, n_folds, n_repeats, random_state: those of `fit_folds`.
+
+    Returns
+    -------
+    HeldOut
+
+    Raises
+    ------
+    ValueError
+        As in `fit_folds`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from itertools import combinations
+    >>> X = np.random.default_rng(0).normal(size=(12, 3))
+    >>> triplets = list(combinations(range(12), 3))
+    >>> cross_validate(AlignmentTransform("global"), X, triplets).before.shape
+    (12,)
+    """
+    folds = [
+        (
+            fold.triplets,
+            odd_one_out_scores(X, fold.triplets, similarity=similarity),
+            odd_one_out_scores(fold.transform.transform(X), fold.triplets, similarity=similarity),
+            [fold.transform.strength],
+        )
+        for fold in fit_folds(transform, X, triplets, **options)
+    ]
+    return HeldOut(*(np.concatenate(part) for part in zip(*folds, strict=True)))
+
+
+def _chosen_strength(
+    transform: AlignmentTransform,
+    X: np.ndarray,
+    triplets: np.ndarray,
+    strengths: np.ndarray,
+    random_state: int,
+) -> float:
+    """The strength of the highest accuracy on held-out training objects; of equal ones the most."""
+    if len(strengths) == 0:
+        return transform.strength
+    if len(strengths) == 1:
+        return float(strengths[0])
+    X, triplets = _judged(X, triplets)
+    accuracies = np.zeros(len(strengths))
+    n_folds = 0
+    if len(X) >= 6:
+        for training, test in object_folds(triplets, len(X), n_folds=2, random_state=random_state):
+            if len(training) and len(test):
+                n_folds += 1
+                accuracies += [
+                    _fitted(transform, strength, X, training).score(X, test)
+                    for strength in strengths
+                ]
+    if not n_folds:
+        raise ValueError(
+            f"{len(X)} training objects are too few to choose among {len(strengths)} "
+            "strengths without the test objects; fix one strength beforehand"
+        )
+    return float(strengths[accuracies == accuracies.max()].max())
+
+
+def _fitted(
+    transform: AlignmentTransform, strength: float, X: np.ndarray, triplets: np.ndarray
+) -> AlignmentTransform:
+    """The transform fitted to the objects of these triplets alone."""
+    return clone(transform).set_params(strength=strength).fit(*_judged(X, triplets))
+
+
+def _judged(X: np.ndarray, triplets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of X that some triplet holds, and the triplets in terms of these."""
+    judged = np.zeros(len(X), dtype=bool)
+    judged[triplets] = True
+    return X[judged], (np.cumsum(judged) - 1)[triplets]
+
+
+Loss = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
+
+def _choices(triplets: np.ndarray, targets: np.ndarray | None, temperature: float) -> Loss:
+    """Cross-entropy of the choices, and its gradient, as a function of Z."""
+    n_objects, n_triplets = triplets.max() + 1, len(triplets)
+    # Neighbouring triplets read and write neighbouring similarities.
+    order = np.argsort(triplets[:, 0] * n_objects + triplets[:, 1], kind="stable")
+    triplets = triplets[order]
+    targets = np.array([[1.0], [0.0], [0.0]]) if targets is None else targets[order].T
+    pairs = np.stack([triplets[:, i] * n_objects + triplets[:, j] for i, j in PAIRS])
+    targets = np.broadcast_to(targets, pairs.shape)
+    pulls = np.empty(pairs.shape)
+    blocks = [slice(start, start + _BLOCK) for start in range(0, n_triplets, _BLOCK)]
+
+    def loss(Z: np.ndarray) -> tuple[float, np.ndarray]:
+        Z = Z / np.sqrt(temperature)
+        S = Z @ Z.T
+        value = 0.0
+        for block in blocks:  # small enough to stay in the cache
+            wanted = targets[:, block]
+            logits = S.take(pairs[:, block])
+            logits -= logits.max(axis=0)
+            value -= (wanted * logits).sum()
+            likely = np.exp(logits, out=logits)
+            norms = likely.sum(axis=0)
+            value += np.log(norms).sum()
+            np.subtract(likely / norms, wanted, out=pulls[:, block])
+        G = np.bincount(pairs.ravel(), pulls.ravel(), minlength=n_objects**2)
+        G = G.reshape(n_objects, n_objects) / n_triplets
+        return value / n_triplets, (G + G.T) @ Z / np.sqrt(temperature)
+
+    return loss
+
+
+def _locality(X: np.ndarray, temperature: float) -> Loss:
+    """Cross-entropy between who is near whom in X and in Z, and its gradient."""
+
+    def logits(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        lengths = np.linalg.norm(X, axis=1, keepdims=True)
+        directions = X / np.maximum(lengths, np.finfo(float).tiny)
+        similarities = directions @ directions.T / temperature
+        np.fill_diagonal(similarities, -np.inf)
+        return similarities - logsumexp(similarities, axis=1, keepdims=True), directions, lengths
+
+    near = np.exp(logits(X)[0])
+
+    def loss(Z: np.ndarray) -> tuple[float, np.ndarray]:
+        log_near, directions, lengths = logits(Z)
+        G = (np.exp(log_near) - near) / (temperature * len(Z))
+        np.fill_diagonal(log_near, 0)
+        d_directions = (G + G.T) @ directions
+        along = (d_directions * directions).sum(axis=1, keepdims=True)
+        return -(near * log_near).sum() / len(Z), (d_directions - along * directions) / lengths
+
+    return loss
+
+
+def _coordinates(rows: np.ndarray, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+    """A basis, (n_features, width), whose first columns span the rows, and the rows in these.
+
+    The same problem in fewer unknowns when samples are fewer than features. What W does beyond
+    the span of the rows, the penalty decides alone. Columns of W and b may be rotated together
+    without a change of S, among all columns under the "naive" penalty, and otherwise among those
+    beyond the span, so that as many of them suffice as W and b have rows.
+    """
+    n_samples, n_features = rows.shape
+    if n_samples >= n_features:
+        return np.eye(n_features), rows
+    basis, coordinates = np.linalg.qr(rows.T, mode="complete")
+    width = n_samples + 1 if kind == "naive" else 2 * n_samples + 1
+    return basis[:, : min(width, n_features)], coordinates[:n_samples].T

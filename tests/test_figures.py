@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.offsetbox import AnnotationBbox
 
 from convexlib import figures, tables
 from convexlib.stimuli import colors
@@ -50,7 +51,10 @@ def test_a_family_has_the_same_colour_in_every_figure(tiny_results: Study) -> No
     points = tables.convexity_and_accuracy(tiny_results).query("part != 'all layers'")
     cloud = figures.scatter(points, figures.panels(1, 2))
     gains = figures.gains(
-        tables.transform_effects(tiny_results).query("space == 'gain'"), figures.panels(3, 2)
+        tables.transform_effects(tiny_results).query(
+            "space == 'gain' and transform == 'named' and measure != 'rsa'"
+        ),
+        figures.panels(3, 2),
     )
     families = [to_hex(row[0].lines[0].get_color()) for row in curves]
     assert len(set(families)) == 3
@@ -93,3 +97,54 @@ def test_correlations_carry_their_intervals_and_the_published_value(tiny_results
     drawn = np.sort(np.concatenate([line.get_xdata() for line in ax.lines]).astype(float))
     assert 0.91 in drawn
     assert set(correlations["value"]) <= set(drawn)
+
+
+def test_estimates_stand_in_the_row_and_panel_of_their_table(tiny_results: Study) -> None:
+    table = tables.model_effects(tiny_results)
+    axes = figures.forest(table, figures.panels(1, 3), rows="level", panels="measure")
+    levels = list(dict.fromkeys(table["level"]))
+    for ax, (_, of_panel) in zip(axes[0], table.groupby("measure", sort=False), strict=True):
+        (points,) = ax.lines
+        np.testing.assert_array_equal(points.get_xdata(), of_panel["value"])
+        np.testing.assert_array_equal(
+            points.get_ydata(), [levels.index(level) for level in of_panel["level"]]
+        )
+    assert [label.get_text() for label in axes[0, 0].get_yticklabels()] == levels
+
+
+def test_probed_layers_are_held_against_themselves(tiny_results: Study) -> None:
+    table = tables.probing(tiny_results)
+    axes = figures.zero_shot_and_probed(table, figures.panels(1, 2))
+    for ax, (_, of_transform) in zip(axes[0], table.groupby("transform", sort=False), strict=True):
+        drawn = [line for line in ax.lines if line.get_marker() != "None"]
+        assert sum(len(line.get_xdata()) for line in drawn) == len(of_transform)
+        x = np.sort(np.concatenate([line.get_xdata() for line in drawn]))
+        np.testing.assert_allclose(x, np.sort(of_transform["before"]), atol=0.01)
+
+
+def test_concepts_are_shown_as_pictures_where_they_lie(tiny_results: Study) -> None:
+    positions = tables.predicted_positions(tiny_results)
+    for n_panels in (1, 2, 3, 4):
+        chosen = list(dict.fromkeys(positions["panel"]))[:n_panels]
+        axes = figures.panels(-(-n_panels // 2), 2)
+        figures.positions(positions[positions["panel"].isin(chosen)], axes)
+        assert [ax.get_visible() for ax in axes.ravel()].count(True) == n_panels
+    for ax, (_, points) in zip(axes.ravel(), positions.groupby("panel", sort=False), strict=True):
+        pictures = [artist for artist in ax.artists if isinstance(artist, AnnotationBbox)]
+        assert [picture.xy for picture in pictures] == [*zip(points["x"], points["y"], strict=True)]
+
+
+def test_a_transform_that_is_not_there_is_said_to_be_missing(tiny_results: Study) -> None:
+    effects = tables.transform_effects(tiny_results).query("transform == 'glocal'")
+    for draw in (figures.gains, figures.before_and_after):
+        (text,) = draw(effects, figures.panels(3, 2))[0, 0].figure.texts
+        assert "does not have this transform" in text.get_text()
+
+
+def test_every_ranked_concept_has_its_picture(tiny_results: Study) -> None:
+    ranked = tables.best_and_worst(tiny_results, n_concepts=2)
+    axes = figures.concept_pictures(ranked, figures.panels(1, 3))
+    pictures = [a for a in axes[0, 0].artists if isinstance(a, AnnotationBbox)]
+    assert len(pictures) == 4
+    titles = [ax.get_title(loc="left") for ax in axes[0]]
+    assert titles == ["zero-shot", "naive probe", "global probe"]

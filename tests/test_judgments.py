@@ -559,7 +559,7 @@ def test_triplets_may_come_from_another_machine(dtype: str) -> None:
         noise_ceiling([[-1, 2, 3]])
 
 
-@pytest.mark.parametrize("metric", ["cosine", "correlation", "euclidean"])
+@pytest.mark.parametrize("metric", ["cosine", "correlation", "dot", "euclidean"])
 @pytest.mark.parametrize(
     ("method", "correlate"),
     [("spearman", stats.spearmanr), ("pearson", stats.pearsonr), ("kendall", stats.kendalltau)],
@@ -571,7 +571,8 @@ def test_rsa_is_the_correlation_of_the_pairs(
     X, human = rng.normal(size=(12, 5)), rng.normal(size=(12, 12))
     human += human.T
     pairs = human[np.triu_indices(12, k=1)]
-    expected = correlate(-pdist(X, metric=metric), pairs).statistic
+    distance = (lambda x, y: -x @ y) if metric == "dot" else metric
+    expected = correlate(-pdist(X, metric=distance), pairs).statistic
     assert rsa_score(X, human, metric=metric, method=method) == pytest.approx(expected)
     of_two = rsa_score(X, [human, -human], metric=metric, method=method)
     assert of_two == pytest.approx(0.0, abs=1e-12)
@@ -602,7 +603,7 @@ def test_no_space_does_better_than_the_ceiling() -> None:
     ("arguments", "message"),
     [
         ({"X": np.eye(4)}, "X has 4 rows, but human_similarity is about 3 objects"),
-        ({"metric": "dot"}, "metric is 'dot'; choose"),
+        ({"metric": "l1"}, "metric is 'l1'; choose"),
         ({"method": "rank"}, "method is 'rank'; choose"),
         ({"X": np.eye(3)}, "X has equal similarities of all pairs"),
         ({"human_similarity": np.ones((3, 3))}, "human_similarity has equal similarities"),

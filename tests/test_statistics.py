@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import r2_score
 
 from convexlib.judgments import odd_one_out_scores, triplets_from_similarity
 from convexlib.statistics import (
@@ -15,10 +16,12 @@ from convexlib.statistics import (
     Estimate,
     bootstrap_mean,
     corrected,
+    mean_difference,
     mean_interval,
     mean_over_objects,
     pearson,
     pearson_difference,
+    r_squared,
 )
 
 quickly = settings(deadline=None, max_examples=50)
@@ -435,3 +438,70 @@ def test_correction_makes_no_test_more_certain() -> None:
     harmonic = 1 + 1 / 2 + 1 / 3 + 1 / 4
     assert adjusted[0] == pytest.approx(0.001 * 4 * harmonic)
     assert np.isnan(corrected([np.nan])).all()
+
+
+def test_explained_variance_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    y = 1e6 + rng.normal(size=30)
+    predicted = y + rng.normal(size=30)
+    assert r_squared(y, predicted).value == pytest.approx(r2_score(y, predicted))
+
+
+def test_the_interval_of_explained_variance_holds_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    held = 0
+    for trial in range(300):
+        y = rng.normal(size=40)
+        estimate = r_squared(y, y + rng.normal(size=40) / 2, n_resamples=1000, random_state=trial)
+        held += estimate.ci_low <= 0.75 <= estimate.ci_high
+    assert 0.90 < held / 300 < 0.99
+
+
+def test_predictions_of_one_object_count_as_one() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=15)
+    predicted = y + rng.normal(size=15)
+    alone = r_squared(y, predicted)
+    repeated = r_squared(np.tile(y, 4), np.tile(predicted, 4), np.tile(np.arange(15), 4))
+    assert repeated == pytest.approx(alone)
+    assert r_squared(np.tile(y, 4), np.tile(predicted, 4)).ci_low > repeated.ci_low
+
+
+def test_what_does_not_vary_has_no_explained_variance() -> None:
+    assert np.isnan(r_squared([2.0] * 6, [1.0] * 6).value)
+    assert np.isnan(r_squared([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]).ci_low)  # too few to resample
+
+
+@pytest.mark.parametrize(
+    ("y", "predicted", "clusters", "message"),
+    [
+        ([1.0, 2.0], [1.0], None, "predicted has 1 numbers, but they are of 2"),
+        ([1.0, np.nan], [1.0, 2.0], None, "y holds NaN"),
+        ([1.0, 2.0], [1.0, 2.0], ["a"], r"clusters has shape \(1,\); give one each of 2"),
+    ],
+)
+def test_predictions_that_do_not_match_are_named(y, predicted, clusters, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        r_squared(y, predicted, clusters)
+
+
+@pytest.mark.parametrize("sizes", [(3, 3), (4, 12), (30, 5)])
+def test_a_difference_of_means_has_welchs_interval(sizes: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(1, 1, sizes[0]), rng.normal(0, 3, sizes[1])
+    estimate = mean_difference(first, second, confidence=0.9)
+    test = stats.ttest_ind(first, second, equal_var=False)
+    assert estimate.value == pytest.approx(first.mean() - second.mean())
+    assert estimate[1:3] == pytest.approx(tuple(test.confidence_interval(0.9)))
+    assert estimate.p_value == pytest.approx(test.pvalue)
+
+
+def test_a_difference_from_a_single_value_has_no_interval() -> None:
+    assert np.isnan(mean_difference([1.0], [2.0, 3.0]).ci_low)
+    assert mean_difference([2.0, 2.0], [1.0, 1.0]).ci_low == 1.0
+    with pytest.raises(ValueError, match="second holds NaN"):
+        mean_difference([1.0], [np.nan])
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    assert str(Estimate(-0.001, -0.002, 0.001)) == "0.00 [0.00, 0.00]"

@@ -228,7 +228,12 @@ def test_a_study_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ("stimuli.seed", -1, ["'stimuli.seed'", "(value -1)", "0"]),
         ("stimuli.test_per_hue", 0, ["'stimuli.test_per_hue'", "(value 0)", "1"]),
         ("measures.similarity", "l2", ["'measures.similarity'", "(value 'l2')", "'dot'"]),
-        ("measures.transform.kind", "affine", ["'measures.transform.kind'", "'affine'", "'naive'"]),
+        ("measures.transform.kinds", ["affine"], ["transform.kinds.0'", "'affine'", "'naive'"]),
+        (
+            "measures.transform.kinds",
+            [],
+            ["'measures.transform.kinds'", "(value [])", "at least 1"],
+        ),
         ("measures.transform.strength", float("nan"), ["strength'", "(value nan)", "finite"]),
         ("measures.transform.n_folds", 1, ["'measures.transform.n_folds'", "(value 1)", "2"]),
     ],
@@ -245,7 +250,8 @@ def test_a_mistake_in_a_study_file_is_named_with_its_value_and_remedy(
     ("key", "value"),
     [
         ("zoo.seeds", [-1]),
-        ("measures.n_neighbors", 14 * COLORS["stimuli"]["test_per_hue"]),
+        ("measures.n_neighbors", 3 * COLORS["stimuli"]["test_per_hue"]),
+        ("stimuli.test_per_hue", 1),
         ("measures.transform.n_folds", 5),
     ],
 )

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from convexlib import judgments, representations, steps, tables
+from convexlib import judgments, representations, statistics, steps, tables
 from convexlib.convexity import graph_convexity_score
 from convexlib.stimuli import colors
 from convexlib.study import Study
@@ -14,9 +14,15 @@ TIDY = [*tables.MODEL, "layer", "depth", "measure", "value"]
 
 
 def test_every_table_is_tidy(tiny_results: Study) -> None:
-    for table in (tables.layer_measures(tiny_results), tables.layer_means(tiny_results)):
+    for table in (
+        tables.layer_measures(tiny_results),
+        tables.layer_means(tiny_results),
+        tables.concept_measures(tiny_results),
+        tables.transform_effects(tiny_results),
+        tables.dimension_scores(tiny_results),
+    ):
         assert set(TIDY) <= set(table.columns)
-        keys = [c for c in table.columns if c not in ("value", "ci_low", "ci_high", "n")]
+        keys = [c for c in table.columns if c not in ("value", "ci_low", "ci_high", "p_value", "n")]
         assert not table.duplicated(keys).any()
 
 
@@ -38,7 +44,11 @@ def test_measures_are_those_of_the_stored_representations(tiny_results: Study) -
 
 def test_values_lie_where_they_must(tiny_results: Study) -> None:
     table = tables.layer_measures(tiny_results)
-    assert table["value"].between(0, 1).all()
+    below_zero = table["measure"].isin(["rsa", "held_out_rsa"])
+    assert table.loc[below_zero, "value"].between(-1, 1).all()
+    unbounded = table["measure"] == "temperature"
+    assert (table.loc[unbounded, "value"] > 0).all()
+    assert table.loc[~below_zero & ~unbounded, "value"].between(0, 1).all()
     assert table["depth"].min() == 0
     assert table["depth"].max() == 1
     wide = table.query("space == 'original'").pivot(
@@ -61,12 +71,150 @@ def test_fine_tuning_deltas_pair_the_models_of_a_seed(tiny_results: Study) -> No
     assert deltas["value"].item() == pytest.approx(np.mean(differences))
 
 
-def test_the_gain_of_the_transform_is_aligned_minus_original(tiny_results: Study) -> None:
+def test_a_gain_is_after_minus_before(tiny_results: Study) -> None:
     effects = tables.transform_effects(tiny_results)
-    wide = effects.pivot(index=["model", "layer", "measure"], columns="space", values="value")
-    pd.testing.assert_series_equal(
-        wide["gain"], wide["aligned"] - wide["original"], check_names=False
+    keys = ["model", "layer", "measure", "transform"]
+    wide = effects.pivot(index=keys, columns="space", values="value")
+    pd.testing.assert_series_equal(wide["gain"], wide["after"] - wide["before"], check_names=False)
+    measured = tables.layer_means(tiny_results).set_index(["model", "layer", "measure", "space"])
+    for transform in ("naive", "global", "named", "misnamed"):
+        of_transform = wide.xs(transform, level="transform")
+        for key, row in of_transform.iterrows():
+            assert row["after"] == pytest.approx(measured.loc[(*key, transform), "value"])
+            assert row["before"] == pytest.approx(measured.loc[(*key, "original"), "value"])
+
+
+def test_only_the_transforms_of_the_study_are_in_its_tables(tiny_results: Study) -> None:
+    effects = tables.transform_effects(tiny_results)
+    assert set(effects["transform"]) == {"naive", "global", "named", "misnamed"}
+    assert set(tables.probing(tiny_results)["transform"]) == {"naive", "global"}
+
+
+def test_a_summary_is_a_mean_over_lineages(tiny_results: Study) -> None:
+    probing = tables.probing(tiny_results).query("transform == 'global' and depth > 0.5")
+    gains = (probing["after"] - probing["before"]).groupby(
+        [probing[column] for column in ("variant", "family", "seed")]
     )
+    expected = gains.mean().loc["pretrained"]
+    summary = tables.transform_summary(tiny_results, "global")
+    estimate = tables.estimate(
+        summary, part="second half", variant="pretrained", measure="held_out_odd_one_out"
+    )
+    assert estimate.value == pytest.approx(expected.mean())
+    assert estimate.ci_high - estimate.value == pytest.approx(
+        stats.t.ppf(0.975, 5) * stats.sem(expected)
+    )
+
+
+def test_real_names_are_held_against_made_up_ones(tiny_results: Study) -> None:
+    table = tables.layer_measures(tiny_results).query("measure == 'rsa'")
+    of_space = table.query("variant == 'finetuned'").groupby("space")["value"].mean()
+    contrast = tables.estimate(
+        tables.teaching_contrast(tiny_results), variant="finetuned", measure="rsa"
+    )
+    assert contrast.value == pytest.approx(of_space["named"] - of_space["misnamed"])
+
+
+def test_the_accuracies_of_the_concepts_are_those_of_their_triplets(tiny_results: Study) -> None:
+    model = tiny_results.models[-1]
+    source = steps.representations(tiny_results, model).get()
+    scores = judgments.odd_one_out_scores(
+        representations.load(source / "reference", 1), colors.human_triplets()
+    )
+    about = (colors.human_triplets()[:, :2] == 3).any(axis=1)
+    table = tables.concept_measures(tiny_results).query(
+        "model == @model.name and seed == @model.seed and layer == 1 and concept == '472 nm' "
+        "and measure == 'odd_one_out'"
+    )
+    assert table["value"].item() == pytest.approx(scores[about].mean())
+    assert table["n"].item() == about.sum()
+
+
+def test_a_dimension_is_explained_over_all_seeds_of_a_model(tiny_results: Study) -> None:
+    predicted = tables.concept_measures(tiny_results).query(
+        "model == 'vit-base-finetuned' and layer == 1 and measure == 'predicted_dimension_2'"
+    )
+    y = colors.human_dimensions()[:, 1]
+    residuals = predicted["value"] - np.tile(y, 2)
+    expected = 1 - (residuals**2).sum() / (2 * ((y - y.mean()) ** 2).sum())
+    scores = tables.dimension_scores(tiny_results).query(
+        "model == 'vit-base-finetuned' and layer == 1 and measure == 'dimension 2'"
+    )
+    assert scores["value"].item() == pytest.approx(expected)
+    assert scores["n"].item() == 14
+
+
+def test_the_best_and_the_worst_concepts_come_with_their_pictures(tiny_results: Study) -> None:
+    ranked = tables.best_and_worst(tiny_results, n_concepts=2)
+    accuracy = tables.concept_accuracy(tiny_results).query(
+        "kind == 'concept' and measure == 'held_out_odd_one_out' and space == 'original'"
+    )
+    means = accuracy.groupby("concept")["value"].mean()
+    shown = list(dict.fromkeys(ranked["concept"]))
+    assert len(shown) == 4
+    assert means[shown].is_monotonic_decreasing
+    hidden = means.drop(shown)
+    assert means[shown[1]] >= hidden.max() >= hidden.min() >= means[shown[2]]
+    assert set(ranked["space"]) == {"original", "naive", "global"}
+    references, labels = steps.images(tiny_results, "reference")
+    for concept, image in zip(ranked["concept"], ranked["image"], strict=True):
+        (place,) = np.flatnonzero(labels["hue"] == int(concept.removesuffix(" nm")))
+        np.testing.assert_array_equal(image, references[place])
+
+
+def test_people_stand_first_among_those_who_place_the_concepts(tiny_results: Study) -> None:
+    positions = tables.predicted_positions(tiny_results)
+    assert list(dict.fromkeys(positions["panel"])) == ["people", "vit", "beit", "data2vec"]
+    people = positions[positions["panel"] == "people"]
+    np.testing.assert_array_equal(people[["x", "y"]], colors.human_dimensions())
+    assert list(people["concept"]) == [f"{hue} nm" for hue in colors.WAVELENGTHS]
+
+
+def test_factors_are_held_against_their_first_level(tiny_results: Study) -> None:
+    contrasts = tables.model_contrasts(tiny_results)
+    last = tables.layer_measures(tiny_results).query(
+        "depth == 1 and measure == 'odd_one_out' and space == 'original'"
+    )
+    tuned = last.pivot(index=["family", "seed"], columns="variant", values="value")
+    expected = statistics.mean_interval(tuned["finetuned"] - tuned["pretrained"])
+    estimate = tables.estimate(contrasts, level="on names", measure="odd_one_out")
+    assert estimate[:3] == pytest.approx(expected[:3])
+    of_lineage = last.groupby(["family", "seed"])["value"].mean()
+    expected = statistics.mean_difference(of_lineage["data2vec"], of_lineage["vit"])
+    estimate = tables.estimate(contrasts, level="masked latents", measure="odd_one_out")
+    assert estimate[:3] == pytest.approx(expected[:3], nan_ok=True)
+    assert set(contrasts["factor"]) == {"objective", "architecture", "fine-tuning"}
+
+
+def test_tables_do_without_a_transform_that_a_study_leaves_out(
+    tiny_results: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tables.layer_measures(tiny_results)
+    monkeypatch.setattr(tables, "layer_measures", lambda study: whole.query("space != 'global'"))
+    assert "global" not in set(tables.transform_effects(tiny_results)["transform"])
+    summary = tables.transform_summary(tiny_results, "global")
+    assert str(tables.estimate(summary, part="first half")) == "not measured here"
+    assert set(tables.model_effects(tiny_results)["measure"]) == {"odd_one_out", "rsa"}
+
+
+def test_every_model_counts_once_for_each_factor(tiny_results: Study) -> None:
+    effects = tables.model_effects(tiny_results).query("measure == 'odd_one_out'")
+    assert set(effects["factor"]) == {
+        "objective",
+        "architecture",
+        "size",
+        "training data",
+        "fine-tuning",
+    }
+    last = tables.layer_measures(tiny_results).query(
+        "depth == 1 and measure == 'odd_one_out' and space == 'original'"
+    )
+    by_family = last.groupby("family")["value"].mean()
+    levels = effects.set_index("level")["value"]
+    assert levels["labels"] == pytest.approx(by_family["vit"])
+    both = by_family[["beit", "data2vec"]].mean()
+    assert levels["relative positions"] == pytest.approx(both)
+    assert effects.set_index("level").loc["base", "n"] == 6
 
 
 def test_correlations_are_pearsons_over_layers_and_models(tiny_results: Study) -> None:

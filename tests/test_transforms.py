@@ -1,16 +1,40 @@
 """The alignment transform is the best affine map that its objective knows."""
 
+import pickle
+from itertools import combinations
+from pathlib import Path
+
+import numba
 import numpy as np
 import pytest
+import torch
+from scipy.io import loadmat
 from scipy.linalg import null_space
-from scipy.optimize import minimize
+from scipy.optimize import approx_fprime, minimize
 from scipy.special import log_softmax
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from convexlib.judgments import odd_one_out_accuracy
-from convexlib.transforms import AlignmentTransform
+from convexlib.judgments import (
+    object_folds,
+    odd_one_out_accuracy,
+    odd_one_out_probabilities,
+    odd_one_out_scores,
+    triplets_from_similarity,
+)
+from convexlib.statistics import mean_over_objects
+from convexlib.transforms import (
+    AlignmentTransform,
+    _choices,
+    _locality,
+    cross_validate,
+    fit_folds,
+)
+from tests.conftest import data
 
+pytestmark = pytest.mark.filterwarnings("ignore:the fit was stopped")
+
+KINDS = ["naive", "global", "glocal"]
 PRECISE = {"tol": 1e-10, "max_iter": 2000}
 
 
@@ -149,6 +173,14 @@ def test_the_order_of_the_kept_pair_does_not_matter(n_objects: int, n_features: 
         AlignmentTransform(**PRECISE).fit(X, some) for some in (triplets, triplets[:, [1, 0, 2]])
     )
     assert reached(one, X, triplets) == pytest.approx(reached(other, X, triplets), abs=1e-4)
+    for kind in KINDS:
+        local = X[::2] if kind == "glocal" else None
+        options = {"strength": 0.1, "fit_intercept": False, **PRECISE}
+        losses = [
+            AlignmentTransform(kind, **options).fit(X, some, local=local).loss_
+            for some in (triplets, triplets[:, [1, 0, 2]])
+        ]
+        assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
 @pytest.mark.parametrize(("n_objects", "n_features"), [(15, 5), (5, 12)])
@@ -209,8 +241,17 @@ def test_a_strong_penalty_leaves_nothing() -> None:
 
 def test_it_is_a_scikit_learn_estimator() -> None:
     X, triplets = planted(12, 5)
-    transform = AlignmentTransform("naive", strength=0.5, tol=1e-5, max_iter=50).fit(X, triplets)
-    parameters = {"kind": "naive", "strength": 0.5, "tol": 1e-5, "max_iter": 50}
+    parameters = {
+        "kind": "glocal",
+        "strength": 0.5,
+        "fit_intercept": False,
+        "temperature": 2.0,
+        "locality": 0.2,
+        "local_temperature": 0.5,
+        "tol": 1e-5,
+        "max_iter": 50,
+    }
+    transform = AlignmentTransform(**parameters).fit(X, triplets, local=X[:7])
     copy = clone(transform)
     assert copy.get_params() == transform.get_params() == parameters
     assert not hasattr(copy, "weights_")
@@ -218,9 +259,12 @@ def test_it_is_a_scikit_learn_estimator() -> None:
     assert 1 <= transform.n_iter_ <= 50
 
 
-def test_no_more_iterations_than_allowed() -> None:
+def test_no_more_iterations_than_allowed_and_a_warning_where_they_run_out() -> None:
     X, triplets = planted(12, 5)
-    assert AlignmentTransform(max_iter=3).fit(X, triplets).n_iter_ == 3
+    with pytest.warns(
+        ConvergenceWarning, match=r"stopped after 3 iterations .*; raise max_iter \(3\)"
+    ):
+        assert AlignmentTransform(max_iter=3).fit(X, triplets).n_iter_ == 3
 
 
 def test_an_unfitted_transform_transforms_nothing() -> None:
@@ -240,10 +284,18 @@ def test_features_of_another_layer_are_named() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "global"}, "kind is 'global'; choose 'naive'"),
+        ({"kind": "local"}, "kind is 'local'; choose 'naive', 'global' or 'glocal'"),
+        ({"kind": "glocal"}, "local is missing for kind 'glocal'; give a second set"),
+        ({"temperature": 0}, "temperature is 0; give a positive, finite number"),
+        ({"local_temperature": np.inf}, "local_temperature is inf; give a positive, finite"),
+        ({"locality": 1.0}, "locality is 1.0; give a share from 0 to below 1"),
         ({"strength": 0.0}, "strength is 0.0; give a positive, finite number"),
         ({"strength": -1}, "strength is -1; give a positive, finite number"),
         ({"strength": np.nan}, "strength is nan; give a positive, finite number"),
+        ({"strength": "a"}, "strength is 'a'; give a positive, finite number"),
+        ({"tol": -1.0}, "tol is -1.0; give a positive, finite number"),
+        ({"max_iter": 0}, "max_iter is 0; give at least 1"),
+        ({"max_iter": 1.5}, "max_iter is 1.5; give a whole number"),
     ],
 )
 def test_a_mistake_in_the_options_is_named(options: dict, message: str) -> None:
@@ -263,8 +315,12 @@ def with_value(value: float) -> np.ndarray:
         (with_value(np.nan), [[0, 1, 2]], r"X holds 1 values .* row 1, column 2 \(nan\)"),
         (with_value(np.inf), [[0, 1, 2]], r"X holds 1 values .* row 1, column 2 \(inf\)"),
         (np.ones(4), [[0, 1, 2]], r"X has shape \(4,\); give a non-empty array"),
-        (np.ones((4, 5)), [[0, 1, 2]], "X is constant; give features that differ"),
-        (np.full((14, 5), 0.1), [[0, 1, 2]], "X is constant; give features that differ"),
+        (np.ones((4, 5)), [[0, 1, 2]], "X is constant, or varies beyond"),
+        (np.full((14, 5), 0.1), [[0, 1, 2]], "X is constant, or varies beyond"),
+        (np.repeat([[1.0, 2.0]], 4, axis=0), [[0, 1, 2]], "X is constant, or varies beyond"),
+        (np.array([[1, 2], [1, 2], [1, 2], [3, 4]]), [[0, 1, 2]], "X is constant, or varies"),
+        (1e-170 * np.eye(4), [[0, 1, 2]], "X is constant, or varies beyond"),
+        (1e200 * np.eye(4), [[0, 1, 2]], "X is constant, or varies beyond"),
         (np.eye(4), [[0, 1, 4]], r"triplets row 0 is \[0, 1, 4\], but X has rows 0 to 3"),
         (np.eye(4), [[0.0, 1.0, 2.0]], r"triplets has dtype float64; give integer rows"),
         (np.eye(4), [[0, 1, 2, 3]], r"triplets has shape \(1, 4\); give a non-empty array"),
@@ -275,3 +331,459 @@ def with_value(value: float) -> np.ndarray:
 def test_a_mistake_in_the_data_is_named(X: np.ndarray, triplets: list, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AlignmentTransform().fit(X, triplets)
+
+
+@pytest.mark.parametrize(
+    ("local", "message"),
+    [
+        (np.ones((4, 3)), "local has 3 features, but the transform was fitted on 5"),
+        (np.full((4, 5), np.nan), "local holds 20 values that are not finite"),
+        (np.ones((1, 5)), "local has one row, and no neighbours to keep"),
+        (
+            np.full((3, 5), planted(12, 5)[0].mean()),
+            "local row 0 equals the mean of X in every feature",
+        ),
+    ],
+)
+def test_a_mistake_in_the_second_set_is_named(local: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AlignmentTransform("glocal").fit(*planted(12, 5), local=local)
+    with pytest.raises(ValueError, match="local is given for kind 'naive'"):
+        AlignmentTransform("naive").fit(*planted(12, 5), local=local)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "message"),
+    [
+        (
+            [[1.0, 0.0]],
+            r"probabilities has shape \(1, 2\), but there are 1 triplets; give \(1, 3\)",
+        ),
+        ([[0.5, 0.4, 0.0]], r"probabilities row 0 is \[0.5, 0.4, 0.0\]; .* sum to one"),
+        ([[1.5, -0.5, 0.0]], r"probabilities row 0 is \[1.5, -0.5, 0.0\]"),
+        ([[np.nan, 0.5, 0.5]], r"probabilities row 0 is \[nan"),
+    ],
+)
+def test_a_mistake_in_the_probabilities_is_named(probabilities: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AlignmentTransform().fit(np.eye(4), [[0, 1, 2]], probabilities)
+
+
+def loss_in_words(
+    fitted: AlignmentTransform,
+    W: np.ndarray,
+    b: np.ndarray,
+    X: np.ndarray,
+    triplets: np.ndarray,
+    targets: np.ndarray,
+    local: np.ndarray | None,
+) -> float:
+    """The objective as the documentation has it, for all kinds."""
+    X, local = ((Z - fitted.mean_) / fitted.std_ if Z is not None else None for Z in (X, local))
+    S = (X @ W + b) @ (X @ W + b).T / fitted.temperature
+    i, j, k = triplets.T
+    choices = -(targets * log_softmax(np.stack([S[i, j], S[i, k], S[j, k]], 1), axis=1))
+    loss = choices.sum(axis=1).mean()
+    if fitted.kind == "naive":
+        return loss + fitted.strength * np.linalg.norm(W)
+    away = np.linalg.norm(W - np.trace(W) / len(W) * np.eye(len(W))) ** 2
+    if fitted.kind == "glocal":
+
+        def near(Z: np.ndarray) -> np.ndarray:
+            Z = Z / np.linalg.norm(Z, axis=1, keepdims=True)
+            others = ~np.eye(len(Z), dtype=bool)
+            cosines = (Z @ Z.T)[others].reshape(len(Z), -1) / fitted.local_temperature
+            return log_softmax(cosines, axis=1)
+
+        kept = -(np.exp(near(local)) * near(local @ W + b)).sum(axis=1).mean()
+        loss = (1 - fitted.locality) * loss + fitted.locality * kept
+    return loss + fitted.strength * away
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("n_objects", "n_features"), [(14, 5), (6, 9)])
+def test_each_kind_ends_where_its_objective_is_flat(
+    kind: str, n_objects: int, n_features: int, fit_intercept: bool
+) -> None:
+    X, triplets = planted(n_objects, n_features, n_triplets=80)
+    rng = np.random.default_rng(2)
+    targets = rng.dirichlet([4.0, 1.0, 1.0], size=len(triplets))
+    local = rng.normal(size=(8, n_features)) if kind == "glocal" else None
+    fitted = AlignmentTransform(
+        kind, strength=0.05, fit_intercept=fit_intercept, temperature=1.5, **PRECISE
+    ).fit(X, triplets, targets, local=local)
+
+    def value(W: np.ndarray, b: np.ndarray) -> float:
+        return loss_in_words(fitted, W, b, X, triplets, targets, local)
+
+    assert fitted.loss_ == pytest.approx(value(fitted.weights_, fitted.bias_), rel=1e-9)
+    if not fit_intercept:
+        assert (fitted.bias_ == 0).all()
+    for _ in range(20):
+        W = rng.normal(size=fitted.weights_.shape)
+        b = fit_intercept * rng.normal(size=fitted.bias_.shape)
+        ahead, behind = (
+            value(fitted.weights_ + h * W, fitted.bias_ + h * b) for h in (1e-5, -1e-5)
+        )
+        assert (ahead - behind) / 2e-5 == pytest.approx(0, abs=3e-3)
+
+
+@pytest.mark.parametrize(("n_objects", "n_features"), [(4, 6), (4, 12), (7, 4)])
+def test_a_plain_minimisation_of_the_global_objective_gets_as_far(
+    n_objects: int, n_features: int
+) -> None:
+    X, triplets = planted(n_objects, n_features, n_triplets=30)
+    fitted = AlignmentTransform("global", strength=0.05, **PRECISE).fit(X, triplets)
+    targets = np.tile([1.0, 0.0, 0.0], (len(triplets), 1))
+
+    def plain(parameters: np.ndarray) -> float:
+        W, b = np.split(parameters, [n_features**2])
+        W = W.reshape(n_features, n_features)
+        return loss_in_words(fitted, W, b, X, triplets, targets, None)
+
+    start = np.concatenate([np.eye(n_features).ravel() / 2, np.zeros(n_features)])
+    expected = minimize(plain, start, method="L-BFGS-B", options={"maxfun": 50_000}).fun
+    assert fitted.loss_ == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_certain_probabilities_are_choices(kind: str) -> None:
+    X, triplets = planted(20, 5)
+    local = X[:9] if kind == "glocal" else None
+    certain = np.tile([1.0, 0.0, 0.0], (len(triplets), 1))
+    chosen, likely = (
+        AlignmentTransform(kind).fit(X, triplets, targets, local=local)
+        for targets in (None, certain)
+    )
+    np.testing.assert_allclose(likely.weights_, chosen.weights_, atol=1e-10)
+
+
+def test_probabilities_move_with_the_items_of_a_triplet() -> None:
+    X, triplets = planted(20, 5)
+    targets = np.random.default_rng(0).dirichlet([2.0, 1.0, 1.0], size=len(triplets))
+    one = AlignmentTransform("global").fit(X, triplets, targets)
+    # With columns 1 and 2 exchanged, so are the pairs (0, 1) and (0, 2).
+    other = AlignmentTransform("global").fit(X, triplets[:, [0, 2, 1]], targets[:, [1, 0, 2]])
+    np.testing.assert_allclose(other.weights_, one.weights_, atol=1e-6)
+
+
+def test_the_probabilities_that_a_transform_generated_are_found_again() -> None:
+    rng = np.random.default_rng(0)
+    X, triplets = planted(40, 6, n_triplets=4000)
+    standardised = (X - X.mean()) / X.std()
+    W = 0.6 * np.eye(6) + 0.3 * rng.normal(size=(6, 6))
+    truth = odd_one_out_probabilities(standardised @ W, triplets, similarity="dot")
+    fitted = AlignmentTransform("global", strength=1e-7, **PRECISE).fit(X, triplets, truth)
+    found = odd_one_out_probabilities(fitted.transform(X), triplets, similarity="dot")
+    np.testing.assert_allclose(found, truth, atol=0.01)
+    # What is seen of W is W times its transpose.
+    np.testing.assert_allclose(fitted.weights_ @ fitted.weights_.T, W @ W.T, atol=0.02)
+
+
+def test_an_infinite_penalty_gives_back_the_space_up_to_scale_or_nothing() -> None:
+    X, triplets = planted(20, 5)
+    weights = AlignmentTransform("global", strength=1e6).fit(X, triplets).weights_
+    assert weights[0, 0] > 0.01
+    np.testing.assert_allclose(weights, weights[0, 0] * np.eye(5), atol=1e-4 * weights[0, 0])
+    X, triplets = planted(6, 15)
+    weights = AlignmentTransform("global", strength=1e6).fit(X, triplets).weights_
+    np.testing.assert_allclose(weights, weights[0, 0] * np.eye(15), atol=1e-4 * weights[0, 0])
+    for strength in (10.0, 1e6):
+        naive = AlignmentTransform("naive", strength=strength).fit(X, triplets)
+        assert naive.loss_ == pytest.approx(np.log(3))
+        assert not naive.weights_.any()
+        assert not naive.bias_.any()
+        assert naive.score(X, triplets) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gradients_are_those_of_finite_differences(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    _, triplets = planted(8, 3, n_triplets=30, seed=seed)
+    targets = rng.dirichlet([1, 1, 1], size=30)
+    X, Z = rng.normal(size=(2, 8, 3))
+    losses = {
+        "choices": _choices(triplets, None, 0.7),
+        "probabilities": _choices(triplets, targets, 0.7),
+        "locality": _locality(X, 0.4),
+        "naive": AlignmentTransform("naive", strength=0.3)._penalty,
+        "global": AlignmentTransform("global", strength=0.3)._penalty,
+    }
+    for name, loss in losses.items():
+        point = (Z[:3] if name in ("naive", "global") else Z).copy()
+        value, gradient = loss(point)
+        numeric = approx_fprime(
+            point.ravel(), lambda z, loss=loss, at=point: loss(z.reshape(at.shape))[0], 1e-6
+        )
+        assert np.isfinite(value)
+        np.testing.assert_allclose(gradient.ravel(), numeric, atol=2e-5, err_msg=name)
+
+
+def test_locality_keeps_who_is_near_whom() -> None:
+    X, triplets = planted(30, 10)
+    rng = np.random.default_rng(3)
+    local = 3 + 2 * rng.normal(size=(60, 10))
+
+    def kept(transform: AlignmentTransform) -> float:
+        """Share of nearest neighbours, by cosine, that stay."""
+        spaces = transform._standardized(local), transform.transform(local)
+        nearest = []
+        for Z in spaces:
+            Z = Z / np.linalg.norm(Z, axis=1, keepdims=True)
+            nearest.append((Z @ Z.T - 2 * np.eye(len(Z))).argmax(axis=1))
+        return float((nearest[0] == nearest[1]).mean())
+
+    options = {"strength": 1e-3}
+    far = AlignmentTransform("global", **options).fit(X, triplets)
+    near = AlignmentTransform("glocal", locality=0.9, **options).fit(X, triplets, local=local)
+    assert kept(near) > kept(far) + 0.2
+    nothing = AlignmentTransform("glocal", locality=0.0, **options).fit(X, triplets, local=local)
+    np.testing.assert_allclose(nothing.loss_, far.loss_, rtol=1e-6)
+
+
+def test_the_number_of_threads_changes_nothing() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 8))
+    triplets = triplets_from_similarity(X[:, :3] @ X[:, :3].T, n_triplets=60_000, random_state=0)
+    before = numba.get_num_threads()
+    weights = []
+    try:
+        for n_threads in range(1, before + 1):
+            numba.set_num_threads(n_threads)
+            fitted = AlignmentTransform("global", max_iter=20).fit(X, triplets)
+            weights.append(fitted.weights_)
+    finally:
+        numba.set_num_threads(before)
+    for other in weights[1:]:
+        np.testing.assert_array_equal(other, weights[0])
+
+
+def test_the_score_is_the_accuracy_of_the_aligned_space() -> None:
+    X, triplets = planted(20, 5)
+    fitted = AlignmentTransform(strength=0.01).fit(X, triplets)
+    expected = odd_one_out_accuracy(fitted.transform(X), triplets, similarity="dot")
+    assert fitted.score(X, triplets) == expected
+    assert fitted.score(X, triplets, similarity="cosine") == odd_one_out_accuracy(
+        fitted.transform(X), triplets
+    )
+
+
+def test_a_transform_comes_back_from_its_file(tmp_path: Path) -> None:
+    X, triplets = planted(20, 5)
+    fitted = AlignmentTransform("global").fit(X, triplets)
+    path = tmp_path / "transform.npz"
+    fitted.to_npz(path)
+    fitted.to_npz(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["transform.npz"]
+    again = AlignmentTransform.from_npz(path)
+    np.testing.assert_array_equal(again.transform(X), fitted.transform(X))
+    with np.load(path) as file:
+        expected = (X - file["mean"]) / file["std"] @ file["weights"] + file["bias"]
+    np.testing.assert_allclose(fitted.transform(X), expected)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"bias": None}, "holds no array .*bias"),
+        ({"weights": np.eye(3)}, r"has arrays of shapes .*'weights': \(3, 3\).*give finite"),
+        ({"std": np.float32(0)}, "std above zero"),
+        ({"mean": np.float32(np.nan)}, "give finite weights"),
+        ({"bias": np.array([None, 1, 2, 3])}, "is no .npz file of numbers"),
+        ({"bias": np.array(list("abcd"))}, "is no .npz file of numbers"),
+    ],
+)
+def test_a_file_that_is_no_transform_is_named(arrays: dict, message: str, tmp_path: Path) -> None:
+    whole = {"weights": np.eye(4), "bias": np.zeros(4), "mean": np.float32(0), "std": np.float32(1)}
+    kept = {name: array for name, array in (whole | arrays).items() if array is not None}
+    np.savez(tmp_path / "bad.npz", **kept)
+    with pytest.raises(ValueError, match=message):
+        AlignmentTransform.from_npz(tmp_path / "bad.npz")
+
+
+def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"weights": 1}))
+    (tmp_path / "empty.npz").touch()
+    np.save(tmp_path / "array.npy", np.eye(3))
+    AlignmentTransform().fit(*planted(6, 3)).to_npz(tmp_path / "whole.npz")
+    whole = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
+    for name in ("pickle.npz", "array.npy", "empty.npz", "half.npz"):
+        with pytest.raises(ValueError, match=r"is no \.npz file of numbers"):
+            AlignmentTransform.from_npz(tmp_path / name)
+
+
+def test_a_published_transform_is_its_formula() -> None:
+    path = data("glocal") / "dinov2-vit-base-p14" / "transform.npz"
+    published = AlignmentTransform.from_npz(path)
+    X = np.random.default_rng(0).normal(size=(7, 768))
+    with np.load(path) as file:
+        expected = ((X - file["mean"]) / file["std"]) @ file["weights"] + file["bias"]
+    np.testing.assert_allclose(published.transform(X), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_no_object_of_a_test_triplet_was_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, triplets = planted(18, 4, n_triplets=900)
+    row_of = {features.tobytes(): row for row, features in enumerate(X)}
+    trained: list[set[int]] = []
+    fit = AlignmentTransform.fit
+
+    def noted(self: AlignmentTransform, X: np.ndarray, triplets: np.ndarray) -> object:
+        trained.append({row_of[features.tobytes()] for features in X})
+        return fit(self, X, triplets)
+
+    monkeypatch.setattr(AlignmentTransform, "fit", noted)
+    folds = fit_folds(
+        AlignmentTransform("global", tol=1e-3), X, triplets, strengths=[0.01, 1.0], n_repeats=2
+    )
+    n_folds = 0
+    for fold in folds:
+        n_folds += 1
+        # Two inner folds at two strengths, and the fit that is judged.
+        assert len(trained) == 2 * 2 + 1
+        assert not set(fold.triplets.ravel()) & set.union(*trained)
+        assert len(trained[-1]) == 12
+        assert fold.transform.strength in (0.01, 1.0)
+        trained.clear()
+    assert n_folds == 6
+
+
+def test_before_and_after_are_judged_by_the_same_similarity() -> None:
+    X, triplets = planted(30, 5, n_triplets=2000)
+    for similarity in ("cosine", "dot", "euclidean"):
+        held_out = cross_validate(AlignmentTransform("global"), X, triplets, similarity=similarity)
+        folds = fit_folds(AlignmentTransform("global"), X, triplets)
+        after = [
+            odd_one_out_scores(fold.transform.transform(X), fold.triplets, similarity=similarity)
+            for fold in folds
+        ]
+        before = odd_one_out_scores(X, held_out.triplets, similarity=similarity)
+        np.testing.assert_array_equal(held_out.before, before)
+        np.testing.assert_array_equal(held_out.after, np.concatenate(after))
+
+
+def test_what_was_planted_holds_for_objects_not_seen() -> None:
+    X, triplets = planted(60, 6, n_triplets=6000)
+    held_out = cross_validate(
+        AlignmentTransform("global", strength=0.01), X, triplets, similarity="dot"
+    )
+    gain = mean_over_objects(held_out.after - held_out.before, held_out.triplets)
+    assert held_out.after.mean() > 0.9
+    assert gain.ci_low > 0.1
+
+
+def test_the_strength_of_the_highest_accuracy_is_chosen() -> None:
+    X, triplets = planted(60, 6, n_triplets=6000)
+    held_out = cross_validate(
+        AlignmentTransform("naive"), X, triplets, strengths=[1e-3, 1e3], n_folds=3
+    )
+    assert held_out.strengths.tolist() == [1e-3] * 3
+
+
+def reference_scheme(
+    X: np.ndarray, triplets: np.ndarray, strength: float, *, n_epochs: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The published scheme: minibatches of 256 triplets, Adam, to convergence."""
+    torch.manual_seed(0)
+    features = torch.from_numpy((X - X.mean()) / X.std())
+    W = (0.1 * torch.eye(X.shape[1], dtype=torch.float64)).requires_grad_()
+    b = torch.full((X.shape[1],), 0.01, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([W, b], lr=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_epochs)
+    for _ in range(n_epochs):
+        for batch in torch.from_numpy(triplets)[torch.randperm(len(triplets))].split(256):
+            i, j, k = (features @ W + b)[batch].unbind(dim=1)
+            dots = torch.stack([(i * j).sum(1), (i * k).sum(1), (j * k).sum(1)], dim=1)
+            away = W - torch.eye(len(W)) * W.diag().mean()
+            loss = -torch.log_softmax(dots, dim=1)[:, 0].mean() + strength * (away**2).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        schedule.step()
+    return W.detach().numpy(), b.detach().numpy()
+
+
+def test_minibatches_trained_to_convergence_are_as_accurate_on_objects_not_seen() -> None:
+    X, triplets = planted(60, 6, n_triplets=6000)
+    # One judgment in five is a guess, so that there is something to be wrong about.
+    rng = np.random.default_rng(1)
+    guessed = rng.random(len(triplets)) < 0.2
+    triplets[guessed] = rng.permuted(triplets[guessed], axis=1)
+    gains, tested = [], []
+    for training, test in object_folds(triplets, 60, n_folds=3):
+        fitted = AlignmentTransform("global", strength=0.01).fit(X, training)
+        W, b = reference_scheme(X, training, 0.01, n_epochs=200)
+        chosen = np.tile([1.0, 0.0, 0.0], (len(training), 1))
+        theirs = loss_in_words(fitted, W, b, X, training, chosen, None)
+        assert fitted.loss_ < theirs < fitted.loss_ + 0.003  # they have nearly converged
+        ours, others = (
+            odd_one_out_scores(Z, test, similarity="dot")
+            for Z in (fitted.transform(X), (X - X.mean()) / X.std() @ W + b)
+        )
+        assert ours.mean() > 0.6
+        gains.append(ours - others)
+        tested.append(test)
+    difference = mean_over_objects(np.concatenate(gains), np.concatenate(tested))
+    assert difference.ci_low <= 0 <= difference.ci_high
+    assert abs(difference.value) < 0.02
+
+
+def test_too_few_objects_to_choose_a_strength_are_named() -> None:
+    X = np.random.default_rng(0).normal(size=(8, 3))
+    triplets = np.array([*combinations(range(8), 3)])
+    with pytest.raises(
+        ValueError, match="training objects are too few to choose among 2 strengths"
+    ):
+        cross_validate(AlignmentTransform(), X, triplets, strengths=[0.1, 1.0], n_folds=2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("global", {"n_repeats": 0}, "n_repeats is 0; give at least 1"),
+        ("global", {"n_folds": 7}, "n_folds is 7 for 18 objects"),
+        ("glocal", {}, "kind is 'glocal', which needs a second set of features for each fold"),
+    ],
+)
+def test_a_mistake_in_the_folds_is_named(kind: str, options: dict, message: str) -> None:
+    X, triplets = planted(18, 4)
+    with pytest.raises(ValueError, match=message):
+        cross_validate(AlignmentTransform(kind), X, triplets, **options)
+
+
+def test_triplets_that_leave_no_fold_are_named() -> None:
+    X = np.random.default_rng(0).normal(size=(9, 3))
+    with pytest.raises(ValueError, match="none of 3 folds of 9 objects holds both"):
+        cross_validate(AlignmentTransform(), X, [[0, 1, 2]], n_folds=3)
+
+
+def test_people_are_better_predicted_by_categories_that_a_transform_weighs(
+    people: np.ndarray,
+) -> None:
+    """Sixteen people's judgments of 92 images, cross-validated over images.
+
+    The features are the twelve categories of Kriegeskorte et al. (2008): animate, face ...
+    """
+    file = loadmat(data("images92") / "Kriegeskorte_Neuron2008_supplementalData.mat")
+    X = file["categoryVectors"].astype(float)
+    triplets = triplets_from_similarity(people, n_triplets=5000, random_state=0)
+    for kind, after in (("naive", 0.626), ("global", 0.619)):
+        held_out = cross_validate(AlignmentTransform(kind), X, triplets)
+        gain = mean_over_objects(held_out.after - held_out.before, held_out.triplets)
+        assert gain.ci_low > 0
+        assert held_out.before.mean() == pytest.approx(0.568, abs=0.003)
+        assert held_out.after.mean() == pytest.approx(after, abs=0.003)
+
+
+def test_one_embedding_of_things_is_brought_nearer_to_the_other(
+    spose: np.ndarray, vice: np.ndarray
+) -> None:
+    triplets = triplets_from_similarity(vice @ vice.T, n_triplets=200_000, random_state=0)
+    held_out = cross_validate(
+        AlignmentTransform("naive", strength=0.01, tol=1e-5), spose, triplets, similarity="dot"
+    )
+    gain = mean_over_objects(held_out.after - held_out.before, held_out.triplets)
+    assert gain.ci_low > 0
+    assert held_out.before.mean() == pytest.approx(0.866, abs=0.003)
+    assert held_out.after.mean() == pytest.approx(0.877, abs=0.003)

@@ -4,10 +4,15 @@ Every image shows one shape of one hue on a grey ground. Hue is what the human j
 are about; shape, size, position, brightness, ground and pixel noise vary as nuisance.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
 from convexlib.settings import ColorStimuli
+
+if TYPE_CHECKING:
+    from convexlib.concepts import Embedding
 
 WAVELENGTHS = (434, 445, 465, 472, 490, 504, 537, 555, 584, 600, 610, 628, 651, 674)
 """Ekman's stimuli, in nm."""
@@ -88,6 +93,28 @@ def human_triplets() -> np.ndarray:
     from convexlib.judgments import triplets_from_similarity
 
     return triplets_from_similarity(human_similarity())
+
+
+def human_dimensions() -> "Embedding":
+    """The circle of hues in Ekman's judgments: non-metric scaling in two dimensions.
+
+    Returns
+    -------
+    Embedding
+        Coordinates of shape (14, 2), in the order of `WAVELENGTHS`, and the stress.
+
+    References
+    ----------
+    Shepard (1962), *The analysis of proximities*, Psychometrika 27, found the circle.
+
+    Examples
+    --------
+    >>> human_dimensions().coordinates.shape
+    (14, 2)
+    """
+    from convexlib.concepts import nonmetric_mds
+
+    return nonmetric_mds(human_similarity())
 
 
 def color_name(wavelength: float) -> str:

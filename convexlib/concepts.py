@@ -1,0 +1,262 @@
+"""Which human concepts does a space hold? Arrays in, numbers out."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.spatial.distance import squareform
+from scipy.stats import rankdata
+from sklearn.linear_model import RidgeCV
+from sklearn.manifold import MDS
+from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from convexlib import checks
+
+PENALTIES = np.logspace(-2, 6, 9)
+"""Ridge penalties to choose from: from next to none to next to nothing but the mean."""
+
+
+MOST_FOLDS = 20
+"""Into how many parts objects are dealt at most, however many there are."""
+
+
+class Embedding(NamedTuple):
+    """Objects as points, and how badly their distances fit what was judged.
+
+    Attributes
+    ----------
+    coordinates : ndarray of shape (n_objects, n_dimensions)
+    stress : float
+        Kruskal's stress-1: 0 where distances have the order of the judgments.
+    """
+
+    coordinates: np.ndarray
+    stress: float
+
+
+def nonmetric_mds(similarity: ArrayLike, n_dimensions: int = 2) -> Embedding:
+    """Points whose distances have, as nearly as may be, the order of human similarities.
+
+    The search starts from classical scaling, so it is deterministic. The points are centred and
+    turned to their principal axes; along each axis the point farthest out is on the positive side.
+
+    Parameters
+    ----------
+    similarity : array-like of shape (n_objects, n_objects)
+        Symmetric and finite; the diagonal does not count.
+    n_dimensions : int, default=2
+
+    Returns
+    -------
+    Embedding
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square, symmetric and finite, or has too few objects.
+
+    References
+    ----------
+    Kruskal (1964), *Multidimensional scaling by optimizing goodness of fit to a nonmetric
+    hypothesis*, Psychometrika 29. Shepard (1962), Psychometrika 27, found the circle of hues in
+    Ekman's judgments this way.
+
+    Examples
+    --------
+    >>> line = nonmetric_mds([[1, 0.9, 0.1], [0.9, 1, 0.5], [0.1, 0.5, 1]], n_dimensions=1)
+    >>> np.argsort(line.coordinates[:, 0]).tolist() in ([0, 1, 2], [2, 1, 0])
+    True
+    """
+    matrices = checks.similarity(similarity)
+    n_objects = matrices.shape[1]
+    if len(matrices) > 1:
+        raise ValueError(f"similarity is of {len(matrices)} people; give their mean")
+    if not 1 <= checks.whole(n_dimensions, "n_dimensions") < n_objects:
+        raise ValueError(
+            f"n_dimensions is {n_dimensions} for {n_objects} objects; give at least 1, and fewer "
+            "than there are objects"
+        )
+    similarities = matrices[0][np.triu_indices(n_objects, k=1)]
+    if not np.isfinite(similarities).all():
+        raise ValueError("similarity holds NaN or infinity; leave those objects out")
+    # Ranks, since the order alone counts. They begin at 1: zeros would be taken for missing.
+    distances = squareform(rankdata(-similarities))
+    scaling = MDS(
+        n_dimensions,
+        metric_mds=False,
+        metric="precomputed",
+        init="classical_mds",
+        n_init=1,
+        max_iter=3000,
+        eps=1e-9,
+    )
+    points = scaling.fit_transform(distances)
+    points -= points.mean(axis=0)
+    points = points @ np.linalg.svd(points, full_matrices=False)[2].T
+    farthest = np.take_along_axis(points, abs(points).argmax(axis=0)[None], axis=0)
+    return Embedding(points * np.sign(farthest), float(scaling.stress_))
+
+
+def predicted_dimensions(
+    X: ArrayLike,
+    dimensions: ArrayLike,
+    *,
+    n_folds: int | None = None,
+    penalties: ArrayLike = PENALTIES,
+    random_state: int = 0,
+) -> np.ndarray:
+    """Human dimensions of each object, by ridge regression on the other objects.
+
+    Features are standardised. The penalty of each dimension is chosen by leave-one-out among
+    the training objects.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_objects, n_features)
+    dimensions : array-like of shape (n_objects, n_dimensions)
+        A human embedding, such as VICE, SPoSE or `nonmetric_mds`.
+    n_folds : int, optional
+        Into how many parts the objects are dealt; by default each object is one, up to
+        `MOST_FOLDS`.
+    penalties : array-like of float, default=PENALTIES
+    random_state : int, default=0
+
+    Returns
+    -------
+    ndarray of shape (n_objects, n_dimensions)
+        `statistics.r_squared` says how good they are.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, values are not finite, or objects are too few for the folds.
+
+    References
+    ----------
+    Muttenthaler et al. (2022), arXiv 2211.01201, section 5, regression from representations to
+    the dimensions of VICE.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(30, 3))
+    >>> predicted = predicted_dimensions(X, X[:, :2] - X[:, 2:])
+    >>> bool(abs(predicted - (X[:, :2] - X[:, 2:])).max() < 0.1)
+    True
+    """
+    X = checks.features(X).astype(np.float64)
+    dimensions = checks.features(dimensions, name="dimensions").astype(np.float64)
+    n_objects = len(X)
+    if len(dimensions) != n_objects:
+        raise ValueError(
+            f"dimensions has {len(dimensions)} rows, but X has {n_objects}; give one row an object"
+        )
+    n_folds = min(n_objects, MOST_FOLDS) if n_folds is None else checks.whole(n_folds, "n_folds")
+    if n_objects < 4 or not 2 <= n_folds <= n_objects:
+        raise ValueError(
+            f"n_folds is {n_folds} for {n_objects} objects; give at least 4 objects, and 2 folds "
+            "or more, up to the number of objects"
+        )
+    penalties = np.atleast_1d(np.asarray(penalties, dtype=float))
+    if not (np.isfinite(penalties) & (penalties > 0)).all() or penalties.size == 0:
+        raise ValueError(f"penalties are {penalties.tolist()}; give positive, finite numbers")
+    ridge = make_pipeline(StandardScaler(), RidgeCV(penalties, alpha_per_target=True))
+    predicted = np.empty_like(dimensions)
+    folds = KFold(n_folds, shuffle=True, random_state=random_state)
+    for training, test in folds.split(X):
+        fitted = ridge.fit(X[training], dimensions[training])
+        predicted[test] = fitted.predict(X[test]).reshape(len(test), -1)
+    return predicted
+
+
+def dominant_dimension(triplets: ArrayLike, dimensions: ArrayLike) -> np.ndarray:
+    """Human dimension that says most for the kept pair: where the product of the two is largest.
+
+    Parameters
+    ----------
+    triplets : array-like of int, shape (n_triplets, 3)
+    dimensions : array-like of shape (n_objects, n_dimensions)
+        Weights, none below zero, as in VICE and SPoSE; for axes with two ends, see `half_axes`.
+
+    Returns
+    -------
+    ndarray of int, shape (n_triplets,)
+        Column of `dimensions`; -1 where the two share none.
+
+    References
+    ----------
+    The similarity of SPoSE and VICE is the dot product, a sum of one product a dimension:
+    Hebart et al. (2020), Nature Human Behaviour 4, Methods. Muttenthaler et al. (2022), section
+    5, sort triplets by dimension.
+
+    Examples
+    --------
+    >>> dominant_dimension([[0, 1, 2]], [[0.1, 0.9], [0.3, 0.8], [1.0, 0.0]])
+    array([1])
+    """
+    dimensions = checks.features(dimensions, name="dimensions")
+    if dimensions.min() < 0:
+        raise ValueError(
+            f"dimensions hold {dimensions.min()}, below zero; give weights, or half_axes of them"
+        )
+    triplets = checks.triplets(triplets, len(dimensions))
+    dominant = np.empty(len(triplets), dtype=np.int64)
+    for rows in np.array_split(np.arange(len(triplets)), 1 + len(triplets) // 50_000):
+        first, second, _ = triplets[rows].T
+        products = dimensions[first] * dimensions[second]
+        dominant[rows] = np.where(products.any(axis=1), products.argmax(axis=1), -1)
+    return dominant
+
+
+def half_axes(dimensions: ArrayLike) -> np.ndarray:
+    """Axes with two ends as weights: what lies on the positive side, then what on the negative.
+
+    Parameters
+    ----------
+    dimensions : array-like of shape (n_objects, n_dimensions)
+
+    Returns
+    -------
+    ndarray of shape (n_objects, 2 * n_dimensions)
+
+    Examples
+    --------
+    >>> half_axes([[0.5, -2.0]])
+    array([[0.5, 0. , 0. , 2. ]])
+    """
+    dimensions = checks.features(dimensions, name="dimensions")
+    return np.maximum(0, np.concatenate([dimensions, -dimensions], axis=1))
+
+
+def triplets_of(triplets: ArrayLike, membership: ArrayLike, *, kept: str = "both") -> np.ndarray:
+    """Which triplets are about which category: those whose kept pair belongs to it.
+
+    Parameters
+    ----------
+    triplets : array-like of int, shape (n_triplets, 3)
+    membership : array-like of bool, shape (n_objects, n_categories)
+        An object may belong to several categories or none.
+    kept : {"both", "either"}, default="both"
+        How many of the two must belong; the odd one must not.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_triplets, n_categories)
+
+    Examples
+    --------
+    >>> triplets_of([[0, 1, 2], [0, 2, 1]], [[True], [True], [False]])
+    array([[ True],
+           [False]])
+    """
+    membership = np.asarray(membership)
+    if membership.ndim != 2 or membership.dtype != bool:
+        raise ValueError(
+            f"membership has shape {membership.shape} and dtype {membership.dtype}; give a boolean "
+            "matrix (n_objects, n_categories)"
+        )
+    first, second, odd = membership[checks.triplets(triplets, len(membership)).T]
+    if kept not in ("both", "either"):
+        raise ValueError(f"kept is {kept!r}; choose 'both' or 'either'")
+    return (first & second if kept == "both" else first | second) & ~odd
