@@ -134,7 +134,7 @@ def test_a_dimension_is_explained_over_all_seeds_of_a_model(tiny_results: Study)
     predicted = tables.concept_measures(tiny_results).query(
         "model == 'vit-base-finetuned' and layer == 1 and measure == 'predicted_dimension_2'"
     )
-    y = colors.human_dimensions()[:, 1]
+    y = colors.human_dimensions().coordinates[:, 1]
     residuals = predicted["value"] - np.tile(y, 2)
     expected = 1 - (residuals**2).sum() / (2 * ((y - y.mean()) ** 2).sum())
     scores = tables.dimension_scores(tiny_results).query(
@@ -166,7 +166,7 @@ def test_people_stand_first_among_those_who_place_the_concepts(tiny_results: Stu
     positions = tables.predicted_positions(tiny_results)
     assert list(dict.fromkeys(positions["panel"])) == ["people", "vit", "beit", "data2vec"]
     people = positions[positions["panel"] == "people"]
-    np.testing.assert_array_equal(people[["x", "y"]], colors.human_dimensions())
+    np.testing.assert_array_equal(people[["x", "y"]], colors.human_dimensions().coordinates)
     assert list(people["concept"]) == [f"{hue} nm" for hue in colors.WAVELENGTHS]
 
 
