@@ -43,6 +43,9 @@ PREDICTED = "predicted_dimension"
 ORIGINAL, NAIVE, GLOBAL = "original", "naive", "global"
 NAMED, MISNAMED = "named", "misnamed"
 
+FEWEST_TO_LEARN = 6
+"""Images that a name needs, half of which it is learned from."""
+
 N_DEALS = 5
 """How often names are dealt at random, to average over."""
 
@@ -286,7 +289,7 @@ def _taught(layer: _Layer) -> Iterator[Row]:
     to the concepts, as many concepts a name as before.
     """
     X, reference, stimuli, settings = layer
-    if _alike(X):
+    if _alike(X) or stimuli.categories.value_counts().min() < FEWEST_TO_LEARN:
         return  # nothing to learn from
     of_concept = stimuli.category_of_concept
     rng = np.random.default_rng(0)

@@ -283,6 +283,7 @@ def teaching_contrast(study: Study) -> pd.DataFrame:
     gains = _gains(study)
     gains = gains[gains["measure"].isin([ODD_ONE_OUT, RSA])]
     wide = gains.set_index([*_LAYER, "measure", "transform"])["gain"].unstack("transform")
+    wide = wide.reindex(columns=[NAMED, MISNAMED])
     contrast = (wide[NAMED] - wide[MISNAMED]).rename("value").reset_index()
     return _over_lineages(contrast, ["study", "variant", "measure"])
 

@@ -253,3 +253,11 @@ def test_a_study_may_choose_one_transform() -> None:
     settings = SETTINGS.model_copy(update={"transform": one})
     table = pd.DataFrame(of_layer(X, reference, stimuli(human()), settings))
     assert set(table["space"]) == {"original", "global", "named", "misnamed"}
+
+
+def test_a_name_of_few_images_is_not_learned() -> None:
+    X, reference = a_layer()
+    judged = stimuli(human())
+    rare = judged.categories.where(np.arange(len(X)) > 3, "rare")
+    table = pd.DataFrame(of_layer(X, reference, judged._replace(categories=rare), SETTINGS))
+    assert set(table["space"]) == {"original", "naive", "global"}
