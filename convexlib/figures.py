@@ -258,7 +258,7 @@ def forest(
     rows, panels : str
         The columns that say in which row and panel an estimate stands, in the table's order.
     xlabel : str, optional
-        What all panels show; by default each is named by its title.
+        What all panels show; by default each shows what its name says.
     """
     labels = list(dict.fromkeys(table[rows]))
     variants = list(dict.fromkeys(table["variant"])) if "variant" in table else [None]
