@@ -120,19 +120,7 @@ def scatter(points: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     axes : ndarray of Axes, shape (1, n_parts)
     """
     for ax, (part, of_part) in zip(axes.ravel(), points.groupby("part", sort=False), strict=True):
-        for (family, size, variant), group in of_part.groupby(
-            ["family", "size", "variant"], sort=False
-        ):
-            color = _color(family, size)
-            ax.plot(
-                group["convexity"],
-                group["odd_one_out"],
-                linestyle="none",
-                marker=_marker(size),
-                color=color,
-                markerfacecolor=color if variant == "finetuned" else "none",
-                alpha=0.75,
-            )
+        _points(ax, of_part, "convexity", "odd_one_out")
         _chance_line(ax)
         ax.set_title(f"{part} of the layers", loc="left")
         ax.set_xlabel("graph convexity (colour names)")
@@ -284,7 +272,11 @@ def forest(
     for ax in axes[0, 1:]:
         ax.tick_params(labelleft=False)
     if variants != [None]:
-        _legend_of_variants(axes, variants)
+        handles = [
+            _handle("k", "base", variant, _variant_name(variant), line=False)
+            for variant in variants
+        ]
+        axes[0, 0].figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return axes
 
 
@@ -298,24 +290,13 @@ def zero_shot_and_probed(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     axes : ndarray of Axes, shape (1, n_transforms)
     """
     rng = np.random.default_rng(0)
+    # A shift below the width of a marker, since few triplets give few values.
+    shift = rng.uniform(-0.006, 0.006, (len(table), 2))
+    shifted = table.assign(x=table["before"] + shift[:, 0], y=table["after"] + shift[:, 1])
     for ax, (transform, chosen) in zip(
-        axes[0], table.groupby("transform", sort=False), strict=True
+        axes[0], shifted.groupby("transform", sort=False), strict=True
     ):
-        for (family, size, variant), group in chosen.groupby(
-            ["family", "size", "variant"], sort=False
-        ):
-            color = _color(family, size)
-            # A shift below the width of a marker, since few triplets give few values.
-            shift = rng.uniform(-0.006, 0.006, (2, len(group)))
-            ax.plot(
-                group["before"] + shift[0],
-                group["after"] + shift[1],
-                linestyle="none",
-                marker=_marker(size),
-                color=color,
-                markerfacecolor=color if variant == "finetuned" else "none",
-                alpha=0.6,
-            )
+        _points(ax, chosen, "x", "y")
         ax.axline((0.5, 0.5), slope=1, color="0.5", linewidth=1)
         ax.set_aspect("equal")
         ax.set_title(f"{transform} transform", loc="left")
@@ -487,6 +468,21 @@ def _changes(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     return axes
 
 
+def _points(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
+    """A point a row, in the style of its model."""
+    for (family, size, variant), group in table.groupby(["family", "size", "variant"], sort=False):
+        color = _color(family, size)
+        ax.plot(
+            group[x],
+            group[y],
+            linestyle="none",
+            marker=_marker(size),
+            color=color,
+            markerfacecolor=color if variant == "finetuned" else "none",
+            alpha=0.75,
+        )
+
+
 def _curve(ax: Axes, curve: pd.DataFrame) -> None:
     family, size, variant = curve[["family", "size", "variant"]].iloc[0]
     color = _color(family, size)
@@ -506,22 +502,6 @@ def _curve(ax: Axes, curve: pd.DataFrame) -> None:
 
 def _title_color(family: str) -> str:
     return _family_color(family) if family in FAMILY_NAMES else "k"
-
-
-def _legend_of_variants(axes: np.ndarray, variants: Sequence[str]) -> None:
-    handles = [
-        Line2D(
-            [],
-            [],
-            color="k",
-            marker="o",
-            markerfacecolor="white" if variant == "pretrained" else "k",
-            linewidth=1,
-            label=variant.replace("finetuned", "fine-tuned"),
-        )
-        for variant in variants
-    ]
-    axes.ravel()[0].figure.legend(handles=handles, loc="outside lower center", ncols=2)
 
 
 def _chance_line(ax: Axes) -> None:
@@ -551,7 +531,7 @@ def _legend_below(
         ]
     styles = own[["size", "variant"]].drop_duplicates().itertuples(index=False)
     for size, variant in styles:
-        name = f"{size}, {variant.replace('finetuned', 'fine-tuned')}"
+        name = f"{size}, {_variant_name(variant)}"
         handles.append(_handle("0.3", size, variant, name, lines))
     for model, variant in dict(zip(table["model"], table["variant"], strict=True)).items():
         if (table.loc[table["model"] == model, "size"] == "added").all():
@@ -582,6 +562,10 @@ def _family_color(family: str) -> str:
 
 def _family_name(family: str) -> str:
     return FAMILY_NAMES.get(family, family)
+
+
+def _variant_name(variant: str) -> str:
+    return {"finetuned": "fine-tuned"}.get(variant, variant)
 
 
 def _line_style(variant: str) -> str:

@@ -173,8 +173,8 @@ def _as_it_is(layer: _Layer) -> Iterator[Row]:
     if not _alike(X):
         connected = connected_share(X, stimuli.categories, n_neighbors=settings.n_neighbors)
         yield Row(CONNECTED, ORIGINAL, connected, len(X))
-    yield from _alignment(ORIGINAL, reference, layer)
     scores = _scores(reference, stimuli.triplets, settings.similarity)
+    yield from _alignment(ORIGINAL, reference, scores, layer)
     if _alike(reference):
         temperature = np.inf
     elif scores.all() and (scores == 1).any():
@@ -255,28 +255,29 @@ def _on_unseen(
     """Measures of what each fit did not see; dot products are those of the `scaled` features."""
     X, reference, stimuli, settings = layer
     triplets = np.concatenate([fold.triplets for fold in fits.folds])
-
-    def scores(folds: list[Fold], map_of: Callable, similarity: str) -> np.ndarray:
-        return np.concatenate(
-            [_scores(map_of(fitted)(reference), unseen, similarity) for fitted, unseen in folds]
-        )
-
-    of_folds = scores(fits.folds, mapped, settings.similarity)
-    yield Row(HELD_OUT_ODD_ONE_OUT, space, of_folds.mean(), len(triplets))
-    yield from _by_concept(HELD_OUT_ODD_ONE_OUT, space, of_folds, triplets, stimuli)
-    yield Row(HELD_OUT_DOT, space, scores(fits.folds, scaled, "dot").mean(), len(triplets))
-    of_halves = scores(fits.halves, mapped, settings.similarity)
-    yield Row(OTHER_HALF_ODD_ONE_OUT, space, of_halves.mean(), len(of_halves))
-    agreements, convexities = [], []
+    scores, dots, agreements, convexities = [], [], [], []
     for fitted, unseen in fits.folds:
         held_out = np.unique(unseen)
+        features = mapped(fitted)(reference)
+        scores.append(_scores(features, unseen, settings.similarity))
+        dots.append(_scores(scaled(fitted)(reference), unseen, "dot"))
         human = stimuli.similarity[np.ix_(held_out, held_out)]
-        features = mapped(fitted)(reference)[held_out]
-        agreements.append(_rsa(features, human, settings.similarity))
+        agreements.append(_rsa(features[held_out], human, settings.similarity))
         images = np.isin(stimuli.concepts, held_out)
         names = stimuli.categories[images]
         if len(set(names)) > 1:  # else there is nothing for a path to leave to
             convexities.append(_convexity(mapped(fitted)(X[images]), names, settings))
+    scores = np.concatenate(scores)
+    yield Row(HELD_OUT_ODD_ONE_OUT, space, scores.mean(), len(scores))
+    yield from _by_concept(HELD_OUT_ODD_ONE_OUT, space, scores, triplets, stimuli)
+    yield Row(HELD_OUT_DOT, space, np.concatenate(dots).mean(), len(triplets))
+    of_halves = np.concatenate(
+        [
+            _scores(mapped(fitted)(reference), unseen, settings.similarity)
+            for fitted, unseen in fits.halves
+        ]
+    )
+    yield Row(OTHER_HALF_ODD_ONE_OUT, space, of_halves.mean(), len(of_halves))
     for measure, values in ((HELD_OUT_RSA, agreements), (HELD_OUT_CONVEXITY, convexities)):
         yield Row(measure, space, _mean(values), int(np.isfinite(values).sum()))
 
@@ -310,7 +311,9 @@ def _taught(layer: _Layer) -> Iterator[Row]:
                 teacher.fit(X[training], names[training])
                 before.append(_convexity(X[test], names[test], settings))
                 after.append(_convexity(teacher.transform(X[test]), names[test], settings))
-                alignment.append([*_alignment(space, teacher.transform(reference), layer)])
+                taught = teacher.transform(reference)
+                scores = _scores(taught, stimuli.triplets, settings.similarity)
+                alignment.append([*_alignment(space, taught, scores, layer)])
         yield Row(convexity, ORIGINAL, float(np.mean(before)), len(X))
         yield Row(convexity, space, float(np.mean(after)), len(X))
         for rows in zip(*alignment, strict=True):
@@ -340,10 +343,11 @@ def _convexities(space: str, features: np.ndarray, layer: _Layer) -> Iterator[Ro
         yield Row(measure, space, _mean(part), len(features))
 
 
-def _alignment(space: str, features: np.ndarray, layer: _Layer) -> Iterator[Row]:
-    """Agreement with all human judgments."""
+def _alignment(
+    space: str, features: np.ndarray, scores: np.ndarray, layer: _Layer
+) -> Iterator[Row]:
+    """Agreement with all human judgments, of which the scores are those of the triplets."""
     _, _, stimuli, settings = layer
-    scores = _scores(features, stimuli.triplets, settings.similarity)
     yield Row(ODD_ONE_OUT, space, scores.mean(), len(scores))
     n_pairs = len(features) * (len(features) - 1) // 2
     yield Row(RSA, space, _rsa(features, stimuli.similarity, settings.similarity), n_pairs)

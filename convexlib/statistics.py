@@ -378,13 +378,11 @@ def r_squared(
     clusters = np.arange(len(y)) if clusters is None else np.asarray(clusters)
     if clusters.shape != y.shape:
         raise ValueError(f"clusters has shape {clusters.shape}; give one each of {len(y)} values")
-    _, codes = np.unique(clusters, return_inverse=True)
     # Counted from the mean, and in spreads, so that sums of squares keep their digits.
     spread = y.std() or 1.0
     errors, y = (predicted - y) / spread, (y - y.mean()) / spread
     points = np.stack([np.ones_like(y), y, y * y, errors * errors], axis=1)
-    of_cluster = np.zeros((codes.max() + 1, 4))
-    np.add.at(of_cluster, codes, points)
+    of_cluster = _sums_of_clusters(points, clusters)
 
     def explained(sums: np.ndarray) -> np.ndarray:
         n, y, yy, errors = np.moveaxis(sums, -1, 0)
@@ -466,6 +464,14 @@ def _student(
     return Estimate(mean, float(mean - half), float(mean + half), float(p_value))
 
 
+def _sums_of_clusters(points: np.ndarray, clusters: ArrayLike) -> np.ndarray:
+    """Sums over the points of each cluster, (n_clusters, n_columns)."""
+    _, codes = np.unique(np.asarray(clusters), return_inverse=True)
+    sums = np.zeros((codes.max() + 1, points.shape[1]))
+    np.add.at(sums, codes, points)
+    return sums
+
+
 def _moments(x: ArrayLike, y: ArrayLike, clusters: ArrayLike, chosen: np.ndarray) -> np.ndarray:
     """Sums of 1, x, y, x², y² and xy over the chosen points of each cluster, (n_clusters, 6)."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
@@ -476,12 +482,9 @@ def _moments(x: ArrayLike, y: ArrayLike, clusters: ArrayLike, chosen: np.ndarray
         )
     if not np.isfinite([x, y]).all():
         raise ValueError("x or y holds NaN or infinity; leave those points out")
-    _, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    moments = np.zeros((codes.max() + 1, 6))
     x, y = _standardized(x, chosen), _standardized(y, chosen)
     points = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
-    np.add.at(moments, codes[chosen], points[chosen])
-    return moments
+    return _sums_of_clusters(points * chosen[:, None], clusters)
 
 
 def _correlation(moments: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Study to tidy DataFrame: one function a question. Tables only join what steps measured."""
 
 import json
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -106,7 +107,7 @@ def convexity_and_accuracy(study: Study) -> pd.DataFrame:
     table = table[table["measure"].isin([CONVEXITY, ODD_ONE_OUT])]
     wide = _wide(table, [*MODEL, "seed", "layer", "depth"], "measure")
     wide = wide.reset_index().rename_axis(columns=None)
-    return pd.concat([_of_part(wide, part).assign(part=part) for part in PARTS])
+    return _in_parts(wide, PARTS)
 
 
 def correlations(study: Study) -> pd.DataFrame:
@@ -267,8 +268,7 @@ def transform_summary(study: Study, transform: str) -> pd.DataFrame:
     """
     gains = _gains(study)
     gains = gains[gains["transform"] == transform].rename(columns={"gain": "value"})
-    parts = [_of_part(gains, part).assign(part=part) for part in _HALVES]
-    return _over_lineages(pd.concat(parts), ["study", "part", "variant", "measure"])
+    return _over_lineages(_in_parts(gains, _HALVES), ["study", "part", "variant", "measure"])
 
 
 def teaching_contrast(study: Study) -> pd.DataFrame:
@@ -310,7 +310,7 @@ def dimension_scores(study: Study) -> pd.DataFrame:
         One row a model, layer and dimension: measure ("dimension 1" ...), value, with a 95 %
         bootstrap interval over concepts, n (concepts). All seeds of a model count together.
     """
-    return _explained(study, [*MODEL, "layer", "depth"])
+    return _explained(study, _predicted(study), [*MODEL, "layer", "depth"])
 
 
 def dimension_summary(study: Study) -> pd.DataFrame:
@@ -321,7 +321,8 @@ def dimension_summary(study: Study) -> pd.DataFrame:
     DataFrame
         One row a part, variant and dimension, as `dimension_scores`.
     """
-    return _explained(study, ["study", "part", "variant"])
+    halves = _in_parts(_predicted(study), _HALVES)
+    return _explained(study, halves, ["study", "part", "variant"])
 
 
 def predicted_positions(study: Study) -> pd.DataFrame:
@@ -574,12 +575,14 @@ def _gains(study: Study) -> pd.DataFrame:
     return table.assign(gain=table["after"] - table["before"])
 
 
-def _explained(study: Study, keys: list[str]) -> pd.DataFrame:
-    """R-squared of the predicted human dimensions, of all rows of a group together."""
+def _predicted(study: Study) -> pd.DataFrame:
+    """Where ridge regression puts each concept in each human dimension."""
     table = concept_measures(study)
-    table = table[table["measure"].str.startswith(PREDICTED)]
-    if "part" in keys:
-        table = pd.concat([_of_part(table, part).assign(part=part) for part in _HALVES])
+    return table[table["measure"].str.startswith(PREDICTED)]
+
+
+def _explained(study: Study, predicted: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """R-squared of predicted human dimensions, of all rows of a group together."""
     judged = steps.judged(study)
     human = {
         (f"{PREDICTED}_{1 + column}", name): value
@@ -587,7 +590,7 @@ def _explained(study: Study, keys: list[str]) -> pd.DataFrame:
         for column, value in enumerate(point)
     }
     rows = []
-    for key, group in table.groupby([*keys, "measure"], sort=False):
+    for key, group in predicted.groupby([*keys, "measure"], sort=False):
         y = [human[pair] for pair in zip(group["measure"], group["concept"], strict=True)]
         r_squared = statistics.r_squared(y, group["value"], group["concept"])
         dimension = f"dimension {key[-1].removeprefix(PREDICTED + '_')}"
@@ -604,10 +607,14 @@ def _wide(table: pd.DataFrame, keys: list[str], column: str) -> pd.DataFrame:
     return table.set_index([*keys, column])["value"].unstack(column, sort=False)
 
 
-def _of_part(table: pd.DataFrame, part: str) -> pd.DataFrame:
-    low, high = PARTS[part]
-    above = table["depth"] >= low if low == 0 else table["depth"] > low
-    return table[above & (table["depth"] <= high)]
+def _in_parts(table: pd.DataFrame, parts: Iterable[str]) -> pd.DataFrame:
+    """The rows of each part of a model by depth, one part below the other."""
+    chosen = []
+    for part in parts:
+        low, high = PARTS[part]
+        above = table["depth"] >= low if low == 0 else table["depth"] > low
+        chosen.append(table[above & (table["depth"] <= high)].assign(part=part))
+    return pd.concat(chosen)
 
 
 def _lineage(table: pd.DataFrame) -> pd.Series:
