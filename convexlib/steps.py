@@ -109,7 +109,7 @@ def representations(study: Study, model: Model) -> Result:
         "code": _code("representations.py", "checkpoints.py"),
         "libraries": store.of_libraries("numpy", "torch", "transformers", "safetensors"),
     }
-    return Result(f"{study.name}/representations/{model.id}", dependencies, write)
+    return Result(f"{study.name}/representations/{model.id}", dependencies, write, resumes=True)
 
 
 def measures(study: Study, model: Model) -> Result:

@@ -23,6 +23,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 ROOT = Path(__file__).resolve().parents[1]
 """The project's folder."""
 
@@ -47,11 +49,15 @@ class Result:
         All that the result depends on, as JSON.
     write : callable
         Writes the result's files into the empty folder it is given.
+    resumes : bool, default=False
+        Whether `write` can go on with what a run that was killed left in the folder. One
+        process at a time writes such a result; others wait for it.
     """
 
     name: str
     dependencies: dict[str, Any]
     write: Callable[[Path], None]
+    resumes: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -71,15 +77,25 @@ class Result:
         if discard(self.folder):
             warnings.warn(damaged(self.folder), DamagedResultWarning, stacklevel=2)
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=self.folder.parent))
-        try:
-            self.write(partial)
-            _write_manifest(partial, self.dependencies)
-            partial.chmod(0o755)
-            _publish(partial, self.folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        if self.resumes:
+            partial = self.folder.with_name(_PARTIAL + self.folder.name)
+            with FileLock(partial.with_name(partial.name + ".lock")):
+                if not is_whole(self.folder, thoroughly=False):
+                    partial.mkdir(exist_ok=True)
+                    self._write(partial)
+        else:
+            partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=self.folder.parent))
+            try:
+                self._write(partial)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
         return self.folder
+
+    def _write(self, partial: Path) -> None:
+        self.write(partial)
+        _write_manifest(partial, self.dependencies)
+        partial.chmod(0o755)
+        _publish(partial, self.folder)
 
 
 def root() -> Path:
@@ -124,13 +140,16 @@ def discard(folder: Path) -> bool:
 
 def sweep() -> None:
     """Remove what killed runs left behind more than a week ago."""
-    for parent, folders, _ in os.walk(root()):
-        for name in [name for name in folders if name.startswith(_PARTIAL)]:
-            folders.remove(name)  # what is in it is not walked
-            partial = Path(parent, name)
+    for parent, folders, files in os.walk(root()):
+        left = [name for name in (*folders, *files) if name.startswith(_PARTIAL)]
+        folders[:] = set(folders) - set(left)  # what is in them is not walked
+        for partial in (Path(parent, name) for name in left):
             with suppress(FileNotFoundError):  # its run has just ended
                 if time.time() - partial.stat().st_mtime > _ABANDONED_AFTER:
-                    shutil.rmtree(partial, ignore_errors=True)
+                    if partial.is_dir():
+                        shutil.rmtree(partial, ignore_errors=True)
+                    else:
+                        partial.unlink()
 
 
 def of_code(*names: str) -> str:

@@ -1,13 +1,14 @@
 """Representations are the hidden states that transformers gives, pooled."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import (
-    ResNetConfig,
-    ResNetModel,
+    VideoMAEConfig,
+    VideoMAEModel,
     ViTConfig,
     ViTForImageClassification,
     ViTImageProcessorPil,
@@ -18,6 +19,8 @@ from convexlib import representations
 from convexlib.stimuli import colors
 
 IMAGES, _ = colors.generate(1, seed=0)
+
+NOT_ALLOCATED = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
 
 @pytest.fixture
@@ -84,9 +87,111 @@ def test_images_go_through_the_checkpoints_own_processor(checkpoint: Path, tmp_p
     assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.99
 
 
-def test_a_model_of_feature_maps_says_why_it_cannot_be_pooled(tmp_path: Path) -> None:
-    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 8], depths=[1, 1])
-    ResNetModel(config).save_pretrained(tmp_path / "resnet")
-    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "resnet")
-    with pytest.raises(ValueError, match="'resnet' gives hidden states of shape"):
-        representations.extract(tmp_path / "resnet", IMAGES, tmp_path / "out")
+def test_a_model_of_videos_says_why_it_cannot_be_used(tmp_path: Path) -> None:
+    config = VideoMAEConfig(
+        image_size=32,
+        patch_size=8,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    VideoMAEModel(config).save_pretrained(tmp_path / "video")
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "video")
+    with pytest.raises(ValueError, match="'videomae' cannot be asked for the hidden states of an"):
+        representations.extract(tmp_path / "video", IMAGES, tmp_path / "out")
+
+
+def test_hidden_states_that_cannot_be_pooled_are_named(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = ViTModel.forward
+
+    def without_states(self: ViTModel, **options: object) -> object:
+        outputs = forward(self, **options)
+        outputs.hidden_states = tuple(state[None] for state in outputs.hidden_states[:2])
+        return outputs
+
+    monkeypatch.setattr(ViTModel, "forward", without_states)
+    with pytest.raises(
+        ValueError, match=r"'vit' gives hidden states of shapes \[\(1, 14, 17, 16\)"
+    ):
+        representations.extract(checkpoint, IMAGES, tmp_path / "out")
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(checkpoint: Path, tmp_path: Path) -> None:
+    class Interrupted(Sequence):
+        def __init__(self) -> None:
+            self.read: list[int] = []
+
+        def __len__(self) -> int:
+            return len(IMAGES)
+
+        def __getitem__(self, some: slice) -> np.ndarray:
+            self.read.append(some.start)
+            if some.start == 8:
+                raise KeyboardInterrupt
+            return IMAGES[some]
+
+    images = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        representations.extract(checkpoint, images, tmp_path / "out", batch_size=4)
+    written = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out").iterdir()}
+    assert "000000000.safetensors" in written
+    (tmp_path / "out" / "000000099.partial").touch()  # as a killed run may leave
+    representations.extract(checkpoint, IMAGES, tmp_path / "out", batch_size=3)
+    now = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out").iterdir()}
+    assert written.items() <= now.items()
+    assert not [name for name in now if name.endswith(".partial")]
+    representations.extract(checkpoint, IMAGES, tmp_path / "whole")
+    for layer in range(4):
+        np.testing.assert_allclose(
+            representations.load(tmp_path / "out", layer),
+            representations.load(tmp_path / "whole", layer),
+            atol=1e-5,
+        )
+    images.read.clear()
+    representations.extract(checkpoint, images, tmp_path / "whole")
+    assert images.read == []  # nothing is left to do
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), NOT_ALLOCATED]
+)
+def test_a_batch_that_is_too_large_is_halved(
+    error: BaseException, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = ViTModel.forward
+    sizes = []
+
+    def limited(self: ViTModel, pixel_values: torch.Tensor, **options: object) -> object:
+        sizes.append(len(pixel_values))
+        if len(pixel_values) > 4:
+            raise error
+        return forward(self, pixel_values=pixel_values, **options)
+
+    monkeypatch.setattr(ViTModel, "forward", limited)
+    representations.extract(checkpoint, IMAGES, tmp_path / "parts", batch_size=14)
+    assert sizes[:5] == [1, 14, 7, 4, 4]
+    monkeypatch.undo()
+    representations.extract(checkpoint, IMAGES, tmp_path / "whole")
+    np.testing.assert_allclose(
+        representations.load(tmp_path / "parts", 3),
+        representations.load(tmp_path / "whole", 3),
+        atol=1e-5,
+    )
+
+
+def test_an_error_that_is_not_about_memory_is_not_hidden(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = ViTModel.forward
+
+    def broken(self: ViTModel, pixel_values: torch.Tensor, **options: object) -> object:
+        if len(pixel_values) > 1:
+            raise RuntimeError("shapes do not match")
+        return forward(self, pixel_values=pixel_values, **options)
+
+    monkeypatch.setattr(ViTModel, "forward", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        representations.extract(checkpoint, IMAGES, tmp_path / "out")

@@ -221,6 +221,50 @@ def test_a_killed_write_leaves_nothing_under_the_final_name(root: Path) -> None:
     assert write.calls == 1
 
 
+RESUMING = """
+import sys, time
+from convexlib.store import Result
+
+def write(folder):
+    for i in range(20):
+        part = folder / f"part{i}"
+        if not part.exists():
+            part.write_text(sys.argv[1])
+            print("written", flush=True)
+            time.sleep(0.02)
+
+Result("a/result", {"x": 1}, write, resumes=True).get()
+"""
+
+
+def test_a_killed_write_that_resumes_goes_on_where_it_stopped(root: Path) -> None:
+    first = python(RESUMING, "first")
+    assert first.stdout is not None
+    for _ in range(5):
+        assert first.stdout.readline() == "written\n"
+    first.kill()
+    first.communicate()
+    folder = a_result(Written()).folder
+    assert not folder.exists()
+    said, error = python(RESUMING, "second").communicate()
+    assert error == ""
+    assert store.is_whole(folder, thoroughly=True)
+    authors = [(folder / f"part{i}").read_text() for i in range(20)]
+    n_first = authors.count("first")
+    assert authors == ["first"] * n_first + ["second"] * (20 - n_first)
+    assert said.count("written") == 20 - n_first < 20
+    assert [path for path in partial_folders(root) if path.is_dir()] == []
+
+
+def test_two_processes_do_not_share_a_write_that_resumes() -> None:
+    processes = [python(RESUMING, str(number)) for number in range(2)]
+    for process in processes:
+        assert process.communicate()[1] == ""
+    folder = a_result(Written()).folder
+    assert store.is_whole(folder, thoroughly=True)
+    assert len({(folder / f"part{i}").read_text() for i in range(20)}) == 1
+
+
 @pytest.mark.parametrize("after", [0.0, 0.2, 0.4, 0.5, 0.6])
 def test_whenever_a_process_is_killed_what_has_the_final_name_is_whole(after: float) -> None:
     process = python(SLOW)
