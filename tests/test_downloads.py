@@ -1,0 +1,276 @@
+"""Downloads from a server that behaves badly, and archives that are bad."""
+
+import hashlib
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import pyzipper
+
+from convexlib import downloads
+from convexlib.downloads import Source
+
+CONTENT = bytes(range(256)) * 4096  # 1 MB
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one file, and does to each request what `plan` says, in its order."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.plan: list[str] = []
+        self.content = CONTENT
+        self.tag: str | None = '"first"'
+        self.asked: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/file"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.server.content)))
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        server = self.server
+        wanted = self.headers.get("Range", "")
+        server.asked.append(wanted)
+        todo = server.plan.pop(0) if server.plan else "serve"
+        if todo.isdigit():
+            self.send_response(int(todo))
+            self.send_header("Retry-After", "0")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        if todo == "hang up":
+            self.close_connection = True
+            return
+        content = server.content if todo != "wrong" else server.content[::-1]
+        begin = 0
+        if wanted and self.headers.get("If-Range") == server.tag and todo != "no ranges":
+            begin = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        if begin >= len(content):
+            self.send_response(416)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(206 if begin else 200)
+        self.send_header("Content-Length", str(len(content) - begin))
+        if server.tag:
+            self.send_header("ETag", server.tag)
+        self.end_headers()
+        end = begin + 400_000 if todo == "cut" else len(content)
+        self.wfile.write(content[begin:end])
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CONVEXLIB_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
+    return tmp_path / "data"
+
+
+def source(server: Server, sha256: str | None = SHA256) -> Source:
+    return Source("some/file.bin", server.url, "Free.", "ekman1954", sha256)
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("sha256", [SHA256, None])
+def test_a_file_is_loaded_once(server: Server, folder: Path, sha256: str | None) -> None:
+    path = downloads.fetch(source(server, sha256))
+    assert path == folder / "some" / "file.bin"
+    assert path.read_bytes() == CONTENT
+    assert downloads.fetch(source(server, sha256)) == path
+    assert len(server.asked) == 1
+    assert [name for name in left(folder) if not name.endswith(".lock")] == ["file.bin"]
+
+
+def test_what_breaks_off_is_taken_up_where_it_ended(server: Server) -> None:
+    server.plan = ["cut", "cut"]
+    assert downloads.fetch(source(server)).read_bytes() == CONTENT
+    assert server.asked == ["", "bytes=393216-", "bytes=786432-"]
+
+
+def test_a_later_run_takes_up_what_an_earlier_one_left(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "_ATTEMPTS", 1)
+    server.plan = ["cut"]
+    with pytest.raises(ValueError, match=r"broke off 1 times .* what was loaded is kept"):
+        downloads.fetch(source(server))
+    assert downloads.fetch(source(server)).read_bytes() == CONTENT
+    assert server.asked == ["", "bytes=393216-"]
+
+
+@pytest.mark.parametrize("plan", [["cut", "no ranges"], ["cut", "changed"], ["cut", "untagged"]])
+def test_a_file_that_changed_meanwhile_is_not_pieced_together(
+    server: Server, plan: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if plan[1] == "untagged":
+        server.tag = None
+    server.plan = plan[:1] + [step for step in plan[1:] if step == "no ranges"]
+    monkeypatch.setattr(downloads, "_ATTEMPTS", 1)
+    with pytest.raises(ValueError, match="broke off"):
+        downloads.fetch(source(server, None))
+    if plan[1] == "changed":
+        server.content, server.tag = CONTENT[::-1], '"second"'
+    assert downloads.fetch(source(server, None)).read_bytes() == server.content
+
+
+@pytest.mark.parametrize("status", ["429", "500", "503", "hang up"])
+def test_a_busy_server_is_asked_again(server: Server, status: str) -> None:
+    server.plan = [status, status]
+    assert downloads.fetch(source(server)).read_bytes() == CONTENT
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(("status", "times"), [("404", 1), ("403", 1), ("503", 6)])
+def test_a_server_that_refuses_is_named(
+    server: Server, folder: Path, status: str, times: int
+) -> None:
+    server.plan = [status] * 10
+    with pytest.raises(ValueError, match=f"answered {status} .*; try again later"):
+        downloads.fetch(source(server))
+    assert len(server.asked) == times
+    assert not (folder / "some" / "file.bin").exists()
+
+
+def test_a_server_that_is_not_there_is_named(server: Server) -> None:
+    nowhere = Source("file", "http://127.0.0.1:9/file", "Free.", "ekman1954")
+    with pytest.raises(ValueError, match=r"cannot be reached .*; check the network"):
+        downloads.fetch(nowhere)
+
+
+def test_another_file_than_the_published_one_is_refused(server: Server, folder: Path) -> None:
+    server.plan = ["wrong"]
+    with pytest.raises(ValueError, match="not the published one: its SHA-256 is another"):
+        downloads.fetch(source(server))
+    assert [name for name in left(folder) if not name.endswith(".lock")] == []
+    assert downloads.fetch(source(server)).read_bytes() == CONTENT
+
+
+def test_a_file_in_the_data_folder_that_is_another_is_left_alone(
+    server: Server, folder: Path
+) -> None:
+    (folder / "some").mkdir(parents=True)
+    (folder / "some" / "file.bin").write_bytes(b"mine")
+    with pytest.raises(ValueError, match="is not the published file: its SHA-256 is another"):
+        downloads.fetch(source(server))
+    assert (folder / "some" / "file.bin").read_bytes() == b"mine"
+
+
+def test_what_is_missing_says_how_to_get_it(server: Server) -> None:
+    with pytest.raises(ValueError, match=r"is not in the data folder .*; run `convexlib fetch`"):
+        downloads.find(source(server))
+
+
+def test_a_full_disk_is_noticed_before(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = downloads.shutil.disk_usage(folder.parent)._replace(free=1000)
+    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(ValueError, match=r"needs 0.0 GB, but 0.0 GB are free .*; make room"):
+        downloads.fetch(source(server))
+    assert downloads.free_space() == 1000
+
+
+def test_how_much_there_is_to_load_is_known_beforehand(server: Server) -> None:
+    assert downloads.size(source(server)) == len(CONTENT)
+    downloads.fetch(source(server))
+    assert downloads.size(source(server)) == 0
+
+
+def archive(folder: Path, files: dict[str, bytes], password: str | None = None) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "images.zip"
+    encryption = {"encryption": pyzipper.WZ_AES} if password else {}
+    with pyzipper.AESZipFile(path, "w", compression=zipfile.ZIP_DEFLATED, **encryption) as file:
+        if password:
+            file.setpassword(password.encode())
+        for name, content in files.items():
+            file.writestr(name, content)
+    return path
+
+
+FILES = {"object_images/cat/cat_01b.jpg": b"cat" * 100, "object_images/dog/dog_01b.jpg": b"dog"}
+
+
+@pytest.mark.parametrize("password", [None, "secret"])
+def test_an_archive_is_unpacked_and_what_is_there_is_skipped(
+    folder: Path, password: str | None
+) -> None:
+    path = archive(folder, FILES, password)
+    downloads.unpack(path, folder / "out", password=password)
+    times = {}
+    for name, content in FILES.items():
+        assert (folder / "out" / name).read_bytes() == content
+        times[name] = (folder / "out" / name).stat().st_mtime_ns
+    (folder / "out" / "object_images/dog/dog_01b.jpg").unlink()
+    downloads.unpack(path, folder / "out", password=password)
+    cat = folder / "out" / "object_images/cat/cat_01b.jpg"
+    assert cat.stat().st_mtime_ns == times["object_images/cat/cat_01b.jpg"]
+    assert (folder / "out" / "object_images/dog/dog_01b.jpg").read_bytes() == b"dog"
+
+
+@pytest.mark.parametrize(("password", "says"), [(None, "missing"), ("wrong", "wrong")])
+def test_a_wrong_password_is_said_to_be_wrong(
+    folder: Path, password: str | None, says: str
+) -> None:
+    path = archive(folder, FILES, "secret")
+    with pytest.raises(ValueError, match=f"cannot be opened: the password is {says}"):
+        downloads.unpack(path, folder / "out", password=password)
+    assert left(folder) == ["images.zip"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside", "/outside", "a/../../outside", "..\\outside", "C:/x"]
+)
+def test_no_path_leaves_the_folder(folder: Path, name: str) -> None:
+    path = archive(folder, {"inside": b"good", name: b"bad"})
+    with pytest.raises(ValueError, match="would be written outside of its folder; nothing"):
+        downloads.unpack(path, folder / "out")
+    assert left(folder) == ["images.zip"]
+
+
+def test_a_damaged_archive_is_named(folder: Path) -> None:
+    path = archive(folder, FILES)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ValueError, match=r"is no whole zip archive .* fetch it again"):
+        downloads.unpack(path, folder / "out")
+
+
+def test_a_folder_that_cannot_be_written_serves_what_is_in_it(server: Server, folder: Path) -> None:
+    path = downloads.fetch(source(server))
+    path.parent.chmod(0o555)
+    try:
+        assert downloads.fetch(source(server)) == path
+    finally:
+        path.parent.chmod(0o755)
