@@ -1,0 +1,232 @@
+"""THINGS: 1,854 object concepts, 26,107 images, 27 categories and 4.7 million judgments."""
+
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from convexlib import downloads
+from convexlib.downloads import Source
+
+PASSWORD = "CONVEXLIB_THINGS_PASSWORD"
+"""Environment variable with the password of the images."""
+
+N_CONCEPTS = 1854
+
+_VICE = "https://raw.githubusercontent.com/LukasMut/VICE/5f80103ef4c9eb29477c4cadb1c9c54476d59e97"
+_IMAGES_LICENCE = (
+    "For research alone; read password_images.txt in the OSF project jum2f, which has the terms "
+    "and the password."
+)
+_DATA_LICENCE = "CC BY 4.0."
+
+IMAGES = Source(
+    "things/images_THINGS.zip",
+    "https://files.osf.io/v1/resources/jum2f/providers/osfstorage/670d6f7dbce84f4a7bb9371b",
+    _IMAGES_LICENCE,
+    "hebart2019",
+)
+VICE = Source(
+    "things/vice_embedding.npy",
+    f"{_VICE}/embeddings/things/final_embedding.npy",
+    "MIT.",
+    "muttenthaler2022vice",
+    "6c596ec9fe6e135e3fd32207d4d1d5eb004e3cef3810d5cb40474b1996d5392f",
+)
+CONCEPTS = Source(
+    "things/things_concepts.tsv",
+    f"{_VICE}/data/files/things_concepts.tsv",
+    _DATA_LICENCE,
+    "hebart2019",
+    "f6eb4ec6fcad61e50a746bee820f98d1595fe655e9e210a9a407e9a17fd8cee4",
+)
+CATEGORIES_FILE = "things/Categories_final_20200131_fixedUniqueID.tsv"
+SPOSE_FILE = "things/spose_embedding_66d_sorted.txt"
+SPOSE_LABELS_FILE = "things/labels_66.txt"
+TRIALS_FILE = "things/triplets_large_final_correctednc_correctedorder.csv"
+
+
+class Trials(NamedTuple):
+    """Odd-one-out trials, one row each.
+
+    Attributes
+    ----------
+    triplets : ndarray of int, shape (n_trials, 3)
+        Columns 0 and 1 are the pair kept together; concepts count from 0.
+    ceiling_set : ndarray of int, shape (n_trials,)
+        0 for training; 1, 2 and 3 for the test sets whose triplets were judged repeatedly.
+    subject : ndarray of shape (n_trials,)
+    reaction_time : ndarray of float, shape (n_trials,)
+        In milliseconds.
+    """
+
+    triplets: np.ndarray
+    ceiling_set: np.ndarray
+    subject: np.ndarray
+    reaction_time: np.ndarray
+
+
+@cache
+def concepts() -> list[str]:
+    """Unique names of the 1,854 concepts, in the order to which all judgments refer."""
+    names = _table(downloads.find(CONCEPTS))["uniqueID"].tolist()
+    if len(names) != N_CONCEPTS or len(set(names)) != N_CONCEPTS:
+        raise ValueError(
+            f"{CONCEPTS.path} holds {len(set(names))} concepts; there are {N_CONCEPTS}; fetch it "
+            "again"
+        )
+    return names
+
+
+def categories(path: Path | None = None) -> pd.DataFrame:
+    """Which concept belongs to which of the 27 categories.
+
+    Parameters
+    ----------
+    path : Path, optional
+        A file of categories of one's own, tab-separated: a column uniqueID, and a column a
+        category that holds 1 for members.
+
+    Returns
+    -------
+    DataFrame of bool, shape (1854, 27)
+        Rows are concepts, by name. They may belong to several categories or none.
+
+    Raises
+    ------
+    ValueError
+        If a concept is unknown.
+    """
+    own = path is not None
+    path = path or downloads.root() / CATEGORIES_FILE
+    table = _table(path)
+    if "uniqueID" not in table:
+        raise ValueError(f"{str(path)!r} has no column uniqueID; it names the concepts")
+    table.index = table["uniqueID"].str.replace(" ", "_")
+    unknown = [name for name in table.index if name not in set(concepts())]
+    if unknown:
+        raise ValueError(
+            f"{str(path)!r} names the concept {unknown[0]!r}, which THINGS does not have; see "
+            f"uniqueID in {CONCEPTS.path}"
+        )
+    members = table.drop(columns=["uniqueID", "Word"], errors="ignore")
+    if not own:
+        members = members.loc[:, "animal":"weapon"]
+    return members.astype(float).fillna(0).gt(0).reindex(concepts(), fill_value=False)
+
+
+def vice() -> np.ndarray:
+    """The 42 dimensions of VICE, float32 (1854, 42), none below zero.
+
+    References
+    ----------
+    Muttenthaler et al. (2022), *VICE: Variational interpretable concept embeddings*, NeurIPS.
+    """
+    return np.load(downloads.find(VICE), allow_pickle=False)
+
+
+def spose() -> tuple[np.ndarray, list[str]]:
+    """The 66 dimensions of SPoSE, float64 (1854, 66), none below zero, and their labels.
+
+    References
+    ----------
+    Hebart et al. (2023), *THINGS-data*, eLife 12.
+    """
+    folder = downloads.root()
+    labels = (folder / SPOSE_LABELS_FILE).read_text().splitlines()
+    return np.loadtxt(folder / SPOSE_FILE), labels
+
+
+def read_triplets(path: Path, *, n_concepts: int = N_CONCEPTS) -> np.ndarray:
+    """Triplets from a text file: three indices a line, from 0, the odd one last.
+
+    Raises
+    ------
+    ValueError
+        If a line does not hold three whole numbers, or they are no three concepts.
+    """
+    from convexlib import checks
+
+    try:
+        table = pd.read_csv(path, sep=r"\s+", header=None)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is no file of triplets: {error}") from error
+    if table.shape[1] != 3 or table.isna().to_numpy().any():
+        raise ValueError(
+            f"{str(path)!r} has {table.shape[1]} columns; give three indices a line, the odd one "
+            "last"
+        )
+    if not all(kind.kind in "iu" for kind in table.dtypes):
+        raise ValueError(
+            f"{str(path)!r} holds something else than whole numbers; give three indices a line"
+        )
+    triplets = table.to_numpy(dtype=np.int64)
+    try:
+        return checks.triplets(triplets, n_concepts)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r}: {error}") from error
+
+
+def read_trials(path: Path | None = None) -> Trials:
+    """All trials, with who judged, how fast, and what counts towards the noise ceiling.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The published file in the data folder by default. In it concepts count from 1, and
+        choice is the place of the odd one, from 1 to 3.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or a choice is none of the three.
+    """
+    from convexlib import checks
+
+    path = path or downloads.root() / TRIALS_FILE
+    columns = ["image1", "image2", "image3", "choice", "RT", "noise_ceiling", "subject_id"]
+    try:
+        table = pd.read_csv(path, sep="\t", usecols=columns)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is no file of trials: {error}") from error
+    shown = table[columns[:3]].to_numpy(dtype=np.int64) - 1
+    choice = table["choice"].to_numpy()
+    if not np.isin(choice, (1, 2, 3)).all():
+        row = int(np.argmin(np.isin(choice, (1, 2, 3))))
+        raise ValueError(f"{str(path)!r}, trial {row}: choice is {choice[row]}; it is 1, 2 or 3")
+    kept_first = np.array([[1, 2, 0], [0, 2, 1], [0, 1, 2]])[choice.astype(int) - 1]
+    triplets = checks.triplets(np.take_along_axis(shown, kept_first, axis=1), N_CONCEPTS)
+    return Trials(
+        triplets,
+        table["noise_ceiling"].fillna(0).to_numpy(dtype=np.int64),
+        table["subject_id"].to_numpy(),
+        table["RT"].to_numpy(dtype=float),
+    )
+
+
+def image_paths(*, reference_only: bool) -> dict[str, list[Path]]:
+    """Files of the images of each concept, the reference image first, in order of name.
+
+    Raises
+    ------
+    ValueError
+        If a concept has no image in the data folder.
+    """
+    folder = downloads.root() / "things" / "object_images"
+    found = {name: sorted((folder / name).glob("*.jpg")) for name in concepts()}
+    missing = [name for name, paths in found.items() if not paths]
+    if missing:
+        raise ValueError(
+            f"{str(folder)!r} has no images of {len(missing)} concepts, the first {missing[0]!r}; "
+            "run `convexlib fetch things`"
+        )
+    return {name: paths[:1] if reference_only else paths for name, paths in found.items()}
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """Tab-separated, with names such as "nan" and "null" taken for names."""
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} is missing; run `convexlib fetch things`")
+    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])

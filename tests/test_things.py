@@ -1,0 +1,134 @@
+"""THINGS: the real concepts, categories and embeddings, and files in the formats of the rest."""
+
+from pathlib import Path
+
+import pytest
+
+from convexlib.judgments import odd_one_out_accuracy
+from convexlib.stimuli import things
+from tests.conftest import data
+
+
+@pytest.fixture(autouse=True)
+def _real_data() -> None:
+    data("things")
+
+
+def test_concepts_categories_and_embeddings_are_in_one_order() -> None:
+    names = things.concepts()
+    categories = things.categories()
+    assert len(names) == 1854
+    assert list(categories.index) == names
+    assert categories.shape == (1854, 27)
+    assert categories.loc["aardvark", "animal"]
+    assert categories.loc["air_conditioner"].any()
+    assert (categories.sum(axis=1) == 0).sum() == 559  # in none
+    assert (categories.sum(axis=1) > 1).any()  # in several
+    embedding, labels = things.spose()
+    assert embedding.shape == (1854, len(labels)) == (1854, 66)
+    assert things.vice().shape == (1854, 42)
+    animals = embedding[:, labels.index("animal-related")]
+    is_animal = categories["animal"].to_numpy()
+    assert animals[is_animal].mean() > 5 * animals[~is_animal].mean()
+
+
+def test_an_unknown_concept_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.tsv"
+    path.write_text("uniqueID\tround\nball\t1\nunicorn\t1\n")
+    with pytest.raises(ValueError, match="names the concept 'unicorn', which THINGS does not have"):
+        things.categories(path)
+    path.write_text("uniqueID\tround\nball\t1\nair conditioner\t0\n")
+    members = things.categories(path)
+    assert members.columns.tolist() == ["round"]
+    assert members.index[members["round"]].tolist() == ["ball"]
+    path.write_text("name\tround\nball\t1\n")
+    with pytest.raises(ValueError, match="has no column uniqueID"):
+        things.categories(path)
+
+
+def test_triplets_are_read_as_published(tmp_path: Path) -> None:
+    path = tmp_path / "testset1.txt"
+    path.write_text("0 1 2\n1853 5 7\n")
+    assert things.read_triplets(path).tolist() == [[0, 1, 2], [1853, 5, 7]]
+    path.write_text("0\t1\t2\n")
+    assert things.read_triplets(path).tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0 1 a\n", "holds something else than whole numbers"),
+        ("0 1.5 2\n", "holds something else than whole numbers"),
+        ("0 1 2 3\n", "has 4 columns; give three indices"),
+        ("0 1 2\n3 4\n", "give three indices a line"),
+        ("0 1 1854\n", r"\[0, 1, 1854\], but X has rows 0 to 1853"),
+        ("0 1 1\n", "give three different objects"),
+        ("", "is no file of triplets"),
+    ],
+)
+def test_a_file_that_holds_no_triplets_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "triplets.txt"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        things.read_triplets(path)
+
+
+TRIALS = """image1\timage2\timage3\tchoice\tRT\tnoise_ceiling\tsubject_id\tage
+1\t2\t3\t1\t850\t0\tA\t30
+1\t2\t3\t3\t900.5\t1\tB\t
+1854\t10\t20\t2\t1200\t2\tA\t41
+"""
+
+
+def test_trials_have_the_odd_one_last_and_count_from_zero(tmp_path: Path) -> None:
+    path = tmp_path / "trials.csv"
+    path.write_text(TRIALS)
+    trials = things.read_trials(path)
+    assert trials.triplets.tolist() == [[1, 2, 0], [0, 1, 2], [1853, 19, 9]]
+    assert trials.ceiling_set.tolist() == [0, 1, 2]
+    assert trials.subject.tolist() == ["A", "B", "A"]
+    assert trials.reaction_time.tolist() == [850, 900.5, 1200]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("choice", "chosen", "is no file of trials: .*choice"),
+        ("1\t2\t3\t1\t", "1\t2\t3\t4\t", "trial 0: choice is 4; it is 1, 2 or 3"),
+        ("1854", "1855", "but X has rows 0 to 1853"),
+    ],
+)
+def test_a_mistake_in_the_trials_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "trials.csv"
+    path.write_text(TRIALS.replace(old, new, 1))
+    with pytest.raises(ValueError, match=message):
+        things.read_trials(path)
+
+
+def test_images_are_found_by_concept_and_the_missing_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = things.concepts()
+    monkeypatch.setenv("CONVEXLIB_DATA", str(tmp_path))
+    for name in names[:-1]:
+        folder = tmp_path / "things" / "object_images" / name
+        folder.mkdir(parents=True)
+        for number in ("02s", "01b"):
+            (folder / f"{name}_{number}.jpg").touch()
+    with pytest.raises(ValueError, match=f"no images of 1 concepts, the first '{names[-1]}'"):
+        things.image_paths(reference_only=True)
+    last = tmp_path / "things" / "object_images" / names[-1]
+    last.mkdir()
+    (last / f"{names[-1]}_01b.jpg").touch()
+    paths = things.image_paths(reference_only=True)
+    assert list(paths) == names
+    assert [path.name for path in paths["aardvark"]] == ["aardvark_01b.jpg"]
+    assert len(things.image_paths(reference_only=False)["aardvark"]) == 2
+
+
+def test_both_embeddings_predict_each_others_choices() -> None:
+    from convexlib.judgments import triplets_from_similarity
+
+    spose, _ = things.spose()
+    triplets = triplets_from_similarity(spose @ spose.T, n_triplets=20_000, random_state=0)
+    assert odd_one_out_accuracy(things.vice(), triplets, similarity="dot") > 0.85
