@@ -66,8 +66,8 @@ class Stimuli(NamedTuple):
 
     Attributes
     ----------
-    categories : Series of shape (n_images,)
-        Category of each image.
+    categories : DataFrame of bool, shape (n_images, n_categories)
+        Which image belongs to which category; to several, or to none, it may.
     concepts : ndarray of int, shape (n_images,)
         Concept of each image, a row of the reference images.
     names : list of str
@@ -82,7 +82,7 @@ class Stimuli(NamedTuple):
         How badly the embedding fits the judgments.
     """
 
-    categories: pd.Series
+    categories: pd.DataFrame
     concepts: np.ndarray
     names: list[str]
     triplets: np.ndarray
@@ -91,10 +91,15 @@ class Stimuli(NamedTuple):
     stress: float
 
     @property
-    def category_of_concept(self) -> np.ndarray:
-        """Category of each concept, that of its first image."""
+    def category_of_concept(self) -> pd.DataFrame:
+        """Categories of each concept, those of its first image, (n_concepts, n_categories)."""
         first = np.unique(self.concepts, return_index=True)[1]
-        return self.categories.to_numpy()[first]
+        return self.categories.iloc[first].reset_index(drop=True)
+
+    @property
+    def n_images(self) -> int:
+        """Images of the concept that has fewest."""
+        return int(np.bincount(self.concepts).min())
 
 
 class _Layer(NamedTuple):
@@ -264,9 +269,10 @@ def _on_unseen(
         human = stimuli.similarity[np.ix_(held_out, held_out)]
         agreements.append(_rsa(features[held_out], human, settings.similarity))
         images = np.isin(stimuli.concepts, held_out)
-        names = stimuli.categories[images]
-        if len(set(names)) > 1:  # else there is nothing for a path to leave to
-            convexities.append(_convexity(mapped(fitted)(X[images]), names, settings))
+        members = stimuli.categories[images]
+        members = members.loc[:, members.sum() > 1]
+        if members.shape[1] > 1:  # else there is nothing for a path to leave to
+            convexities.append(_convexity(mapped(fitted)(X[images]), members, settings))
     scores = np.concatenate(scores)
     yield Row(HELD_OUT_ODD_ONE_OUT, space, scores.mean(), len(scores))
     yield from _by_concept(HELD_OUT_ODD_ONE_OUT, space, scores, triplets, stimuli)
@@ -290,12 +296,16 @@ def _taught(layer: _Layer) -> Iterator[Row]:
     to the concepts, as many concepts a name as before.
     """
     X, reference, stimuli, settings = layer
-    if _alike(X) or stimuli.categories.value_counts().min() < FEWEST_TO_LEARN:
-        return  # nothing to learn from
     of_concept = stimuli.category_of_concept
+    several_names = (of_concept.sum(axis=1) != 1).any()
+    if _alike(X) or several_names or stimuli.categories.sum().min() < FEWEST_TO_LEARN:
+        return  # nothing to learn from, or no single name to learn
+    of_concept = of_concept.columns.to_numpy()[of_concept.to_numpy().argmax(axis=1)]
     rng = np.random.default_rng(0)
     deals = [rng.permutation(of_concept) for _ in range(N_DEALS)]
-    halves = [*StratifiedKFold(2, shuffle=True, random_state=0).split(X, stimuli.concepts)]
+    # Each half has all concepts or, where they have one image each, all categories.
+    strata = stimuli.concepts if stimuli.n_images > 1 else of_concept[stimuli.concepts]
+    halves = [*StratifiedKFold(2, shuffle=True, random_state=0).split(X, strata)]
     for space, convexity, namings in (
         (NAMED, TAUGHT_CONVEXITY, [of_concept]),
         (MISNAMED, MADE_UP_CONVEXITY, deals),
@@ -332,14 +342,15 @@ def _dimensions(layer: _Layer) -> Iterator[Row]:
 
 
 def _convexities(space: str, features: np.ndarray, layer: _Layer) -> Iterator[Row]:
-    """Of categories and of concepts, in one graph."""
-    of_category = pd.get_dummies(layer.stimuli.categories, dtype=bool)
-    of_concept = pd.get_dummies(layer.stimuli.concepts, dtype=bool)
-    classes = np.concatenate([of_category, of_concept], axis=1)
-    scores = _convexity(features, classes, layer.settings, average=None)
-    scores = np.broadcast_to(scores, classes.shape[1])
-    parts = np.split(scores, [of_category.shape[1]])
-    for measure, part in zip((CONVEXITY, CONCEPT_CONVEXITY), parts, strict=True):
+    """Of categories and, where concepts have several images, of these, in one graph."""
+    classes = {CONVEXITY: layer.stimuli.categories}
+    if layer.stimuli.n_images > 1:
+        classes[CONCEPT_CONVEXITY] = pd.get_dummies(layer.stimuli.concepts, dtype=bool)
+    members = np.concatenate([*classes.values()], axis=1)
+    scores = _convexity(features, members, layer.settings, average=None)
+    scores = np.broadcast_to(scores, members.shape[1])
+    ends = np.cumsum([of_measure.shape[1] for of_measure in classes.values()])
+    for measure, part in zip(classes, np.split(scores, ends[:-1]), strict=True):
         yield Row(measure, space, _mean(part), len(features))
 
 
@@ -393,7 +404,7 @@ def _by_concept(
         for column, farthest in enumerate(weights.argmax(axis=0))
     ]
     dominant = concepts.dominant_dimension(triplets, weights)
-    of_category = pd.get_dummies(pd.Series(stimuli.category_of_concept), dtype=bool)
+    of_category = stimuli.category_of_concept
     groups = {
         "concept": (
             stimuli.names,

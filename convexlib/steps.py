@@ -157,7 +157,7 @@ def judged(study: Study) -> "Stimuli":
     of_image = labels(study, "test")
     scaled = colors.human_dimensions()
     return Stimuli(
-        categories=of_image[colors.CATEGORY],
+        categories=pd.get_dummies(of_image[colors.CATEGORY], dtype=bool),
         concepts=pd.Index(names).get_indexer(of_image[colors.CONCEPT]),
         names=[f"{wavelength} nm" for wavelength in names],
         triplets=colors.human_triplets(),

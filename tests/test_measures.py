@@ -36,7 +36,7 @@ def human(seed: int = 0) -> np.ndarray:
 def stimuli(similarity: np.ndarray) -> Stimuli:
     concepts = np.repeat(np.arange(N_CONCEPTS), N_IMAGES)
     return Stimuli(
-        categories=pd.Series(CATEGORY[concepts]),
+        categories=pd.get_dummies(pd.Series(CATEGORY[concepts]), dtype=bool),
         concepts=concepts,
         names=[f"concept {number}" for number in range(N_CONCEPTS)],
         triplets=triplets_from_similarity(similarity),
@@ -76,7 +76,7 @@ def test_the_original_space_is_measured_as_the_words_say(layer: tuple) -> None:
     X, reference, judged, table = layer
     value = values(table)
     assert value["convexity", "original"] == pytest.approx(
-        graph_convexity_score(X, judged.categories, n_neighbors=5)
+        graph_convexity_score(X, CATEGORY[judged.concepts], n_neighbors=5)
     )
     assert value["concept_convexity", "original"] == pytest.approx(
         graph_convexity_score(X, judged.concepts, n_neighbors=5)
@@ -109,10 +109,12 @@ def test_a_transform_is_judged_on_concepts_that_it_was_not_fitted_to(
             of_people = judged.similarity[np.ix_(held_out, held_out)]
             rsa.append(rsa_score(Z[held_out], of_people))
             images = np.isin(judged.concepts, held_out)
-            if len(set(judged.categories[images])) > 1:
+            if (judged.categories[images].sum() > 0).sum() > 1:
                 convexity.append(
                     graph_convexity_score(
-                        fitted.transform(X[images]), judged.categories[images], n_neighbors=5
+                        fitted.transform(X[images]),
+                        CATEGORY[judged.concepts[images]],
+                        n_neighbors=5,
                     )
                 )
     assert value["held_out_odd_one_out", kind] == pytest.approx(np.mean(correct))
@@ -122,7 +124,7 @@ def test_a_transform_is_judged_on_concepts_that_it_was_not_fitted_to(
     assert value["held_out_convexity", kind] == pytest.approx(np.mean(convexity))
     everything = AlignmentTransform(kind, strength=0.1).fit(reference, judged.triplets)
     assert value["convexity", kind] == pytest.approx(
-        graph_convexity_score(everything.transform(X), judged.categories, n_neighbors=5)
+        graph_convexity_score(everything.transform(X), CATEGORY[judged.concepts], n_neighbors=5)
     )
 
 
@@ -255,9 +257,33 @@ def test_a_study_may_choose_one_transform() -> None:
     assert set(table["space"]) == {"original", "global", "named", "misnamed"}
 
 
-def test_a_name_of_few_images_is_not_learned() -> None:
+def test_categories_may_overlap_and_leave_images_out() -> None:
     X, reference = a_layer()
     judged = stimuli(human())
-    rare = judged.categories.where(np.arange(len(X)) > 3, "rare")
-    table = pd.DataFrame(of_layer(X, reference, judged._replace(categories=rare), SETTINGS))
+    members = pd.DataFrame(
+        {"ab": CATEGORY != "c", "b": CATEGORY == "b", "few": np.arange(N_CONCEPTS) < 2}
+    )
+    overlapping = judged._replace(categories=members.iloc[judged.concepts].reset_index(drop=True))
+    table = measured(X, reference, overlapping)
+    value = values(table)
+    assert value["convexity", "original"] == pytest.approx(
+        graph_convexity_score(X, overlapping.categories, n_neighbors=5)
+    )
+    assert "named" not in table["space"].unique()  # there is no single name to learn
+    kinds = table[table["kind"] == "category"]
+    assert {"ab", "b"} <= set(kinds["concept"]) <= {"ab", "b", "few"}
+
+
+def test_a_concept_may_have_a_single_image() -> None:
+    X, reference = a_layer()
+    several = stimuli(human())
+    first = np.arange(0, len(X), N_IMAGES)
+    single = several._replace(
+        categories=several.categories.iloc[first].reset_index(drop=True),
+        concepts=np.arange(N_CONCEPTS),
+    )
+    settings = SETTINGS.model_copy(update={"n_neighbors": 2})
+    table = pd.DataFrame(of_layer(X[first], reference, single, settings))
+    assert "concept_convexity" not in set(table["measure"])
+    # Four images a category are too few to learn its name from.
     assert set(table["space"]) == {"original", "naive", "global"}
