@@ -23,6 +23,7 @@ from convexlib import concepts
 from convexlib.convexity import connected_share, graph_convexity_score
 from convexlib.judgments import CHANCE, fit_temperature, odd_one_out_scores, rsa_score
 from convexlib.settings import Measures
+from convexlib.stimuli import Judged
 from convexlib.transforms import AlignmentTransform, Fold, fit_folds
 
 CONVEXITY = "convexity"
@@ -61,53 +62,12 @@ class Row(NamedTuple):
     concept: str = ""
 
 
-class Stimuli(NamedTuple):
-    """What is known of the images, and what people judged.
-
-    Attributes
-    ----------
-    categories : DataFrame of bool, shape (n_images, n_categories)
-        Which image belongs to which category; to several, or to none, it may.
-    concepts : ndarray of int, shape (n_images,)
-        Concept of each image, a row of the reference images.
-    names : list of str
-        Of the concepts.
-    triplets : ndarray of int, shape (n_triplets, 3)
-        Human judgments of the reference images.
-    similarity : ndarray of shape (n_concepts, n_concepts)
-        Human similarity of the reference images.
-    dimensions : ndarray of shape (n_concepts, n_dimensions)
-        A human embedding of the reference images.
-    stress : float
-        How badly the embedding fits the judgments.
-    """
-
-    categories: pd.DataFrame
-    concepts: np.ndarray
-    names: list[str]
-    triplets: np.ndarray
-    similarity: np.ndarray
-    dimensions: np.ndarray
-    stress: float
-
-    @property
-    def category_of_concept(self) -> pd.DataFrame:
-        """Categories of each concept, those of its first image, (n_concepts, n_categories)."""
-        first = np.unique(self.concepts, return_index=True)[1]
-        return self.categories.iloc[first].reset_index(drop=True)
-
-    @property
-    def n_images(self) -> int:
-        """Images of the concept that has fewest."""
-        return int(np.bincount(self.concepts).min())
-
-
 class _Layer(NamedTuple):
     """What a layer makes of the images and of the reference images, and how to measure it."""
 
     X: np.ndarray
     reference: np.ndarray
-    stimuli: Stimuli
+    stimuli: Judged
     settings: Measures
 
 
@@ -117,7 +77,7 @@ Map = Callable[[np.ndarray], np.ndarray]
 def of_model(
     n_layers: int,
     load: Callable[[int], tuple[ArrayLike, ArrayLike]],
-    stimuli: Stimuli,
+    stimuli: Judged,
     settings: Measures,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measure every layer of a model.
@@ -149,7 +109,7 @@ def of_model(
     return whole.reset_index(drop=True), table[of_concept].reset_index(drop=True)
 
 
-def of_layer(X: ArrayLike, reference: ArrayLike, stimuli: Stimuli, settings: Measures) -> list[Row]:
+def of_layer(X: ArrayLike, reference: ArrayLike, stimuli: Judged, settings: Measures) -> list[Row]:
     """Measure one layer.
 
     Parameters
@@ -158,7 +118,7 @@ def of_layer(X: ArrayLike, reference: ArrayLike, stimuli: Stimuli, settings: Mea
         Representations of the images whose classes are judged.
     reference : array-like of shape (n_concepts, n_features)
         Representations of the reference images, to which the triplets refer.
-    stimuli : Stimuli
+    stimuli : Judged
     settings : Measures
 
     Returns
@@ -394,7 +354,7 @@ def _rsa(features: np.ndarray, human: np.ndarray, similarity: str) -> float:
 
 
 def _by_concept(
-    measure: str, space: str, scores: np.ndarray, triplets: np.ndarray, stimuli: Stimuli
+    measure: str, space: str, scores: np.ndarray, triplets: np.ndarray, stimuli: Judged
 ) -> Iterator[Row]:
     """Mean score of the triplets about each concept, category and human dimension."""
     weights = concepts.half_axes(stimuli.dimensions)

@@ -4,8 +4,9 @@ runs it, and whatever it needs, unless it is stored.
 """
 
 from functools import cache
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -13,11 +14,9 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from convexlib import store
+from convexlib.stimuli import Judged
 from convexlib.store import Result
 from convexlib.study import Model, Study
-
-if TYPE_CHECKING:
-    from convexlib.measures import Stimuli
 
 SPLITS = ("train", "validation", "test", "reference")
 
@@ -26,16 +25,15 @@ def stimuli(study: Study) -> Result:
     """Images and labels of a study."""
 
     def write(folder: Path) -> None:
-        from convexlib.stimuli import colors
-
         arrays = {}
-        for split, (arrays[split], of_image) in colors.splits(study.file.stimuli).items():
+        for split, (arrays[split], of_image) in _kind(study).splits(study.file.stimuli).items():
             of_image.to_parquet(folder / f"{split}.parquet")
         save_file(arrays, folder / "arrays.safetensors")
 
     dependencies = {
         "settings": study.file.stimuli.model_dump(),
-        "code": _code("stimuli/colors.py"),
+        "code": _code(*_code_of_kind(study)),
+        "sources": {source.path: source.sha256 for source in _kind(study).SOURCES},
         "libraries": store.of_libraries("numpy", "pandas", "colour-science", "safetensors"),
     }
     return Result(f"{study.name}/stimuli", dependencies, write)
@@ -141,29 +139,17 @@ def measures(study: Study, model: Model) -> Result:
             "judgments.py",
             "transforms.py",
             "checks.py",
-            "stimuli/colors.py",
+            *_code_of_kind(study),
         ),
         "libraries": store.of_libraries("numpy", "scipy", "scikit-learn", "numba", "pandas"),
     }
     return Result(f"{study.name}/measures/{model.id}", dependencies, write)
 
 
-def judged(study: Study) -> "Stimuli":
+def judged(study: Study) -> Judged:
     """What is known of the test images, and what people judged of the reference images."""
-    from convexlib.measures import Stimuli
-    from convexlib.stimuli import colors
-
-    names = labels(study, "reference")[colors.CONCEPT]
-    of_image = labels(study, "test")
-    scaled = colors.human_dimensions()
-    return Stimuli(
-        categories=pd.get_dummies(of_image[colors.CATEGORY], dtype=bool),
-        concepts=pd.Index(names).get_indexer(of_image[colors.CONCEPT]),
-        names=[f"{wavelength} nm" for wavelength in names],
-        triplets=colors.human_triplets(),
-        similarity=colors.human_similarity(),
-        dimensions=scaled.coordinates,
-        stress=scaled.stress,
+    return _kind(study).judged(
+        study.file.stimuli, labels(study, "test"), labels(study, "reference")
     )
 
 
@@ -178,6 +164,15 @@ def _fingerprint(study: Study, model: Model) -> str | dict[str, str]:
 def _pretrained(model: Model) -> Model:
     name = f"{model.family}-{model.size}-pretrained"
     return Model(name, model.family, model.size, "pretrained", model.seed)
+
+
+def _kind(study: Study) -> ModuleType:
+    """The module of `convexlib.stimuli` that knows the images of a study."""
+    return import_module(f"convexlib.stimuli.{study.file.stimuli.kind}")
+
+
+def _code_of_kind(study: Study) -> tuple[str, str]:
+    return "stimuli/__init__.py", f"stimuli/{study.file.stimuli.kind}.py"
 
 
 @cache

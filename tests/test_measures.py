@@ -13,8 +13,9 @@ from convexlib.judgments import (
     rsa_score,
     triplets_from_similarity,
 )
-from convexlib.measures import Stimuli, of_layer, of_model
+from convexlib.measures import of_layer, of_model
 from convexlib.settings import Measures
+from convexlib.stimuli import Judged
 from convexlib.transforms import AlignmentTransform
 
 N_CONCEPTS, N_IMAGES, N_FEATURES = 12, 10, 8
@@ -33,9 +34,9 @@ def human(seed: int = 0) -> np.ndarray:
     return -np.linalg.norm(places[:, None] - places, axis=2)
 
 
-def stimuli(similarity: np.ndarray) -> Stimuli:
+def stimuli(similarity: np.ndarray) -> Judged:
     concepts = np.repeat(np.arange(N_CONCEPTS), N_IMAGES)
-    return Stimuli(
+    return Judged(
         categories=pd.get_dummies(pd.Series(CATEGORY[concepts]), dtype=bool),
         concepts=concepts,
         names=[f"concept {number}" for number in range(N_CONCEPTS)],
@@ -54,14 +55,14 @@ def a_layer(seed: int = 1, *, noise: float = 1.0) -> tuple[np.ndarray, np.ndarra
     return images + noise * rng.normal(size=images.shape), reference
 
 
-def measured(X: np.ndarray, reference: np.ndarray, judged: Stimuli) -> pd.DataFrame:
+def measured(X: np.ndarray, reference: np.ndarray, judged: Judged) -> pd.DataFrame:
     table = pd.DataFrame(of_layer(X, reference, judged, SETTINGS))
     assert not table.duplicated(["measure", "space", "kind", "concept"]).any()
     return table
 
 
 @pytest.fixture(scope="module")
-def layer() -> tuple[np.ndarray, np.ndarray, Stimuli, pd.DataFrame]:
+def layer() -> tuple[np.ndarray, np.ndarray, Judged, pd.DataFrame]:
     """A layer, what is known of its images, and what was measured."""
     X, reference = a_layer()
     judged = stimuli(human())

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from convexlib.settings import ColorStimuli
+from convexlib.stimuli import Judged
 
 if TYPE_CHECKING:
     from convexlib.concepts import Embedding
@@ -27,6 +28,9 @@ CONCEPT = "hue"
 
 CATEGORY = "color_name"
 """The label column that plays the role of the THINGS categories."""
+
+SOURCES = ()
+"""Nothing comes from the network."""
 
 _SUPERSAMPLING = 4
 _MAX_RADIUS = 13.0
@@ -252,6 +256,21 @@ def splits(settings: ColorStimuli) -> dict[str, tuple[np.ndarray, pd.DataFrame]]
         for stream, (name, n_per_hue) in enumerate(sizes.items())
     }
     return drawn | {"reference": reference_images()}
+
+
+def judged(settings: ColorStimuli, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> Judged:
+    """What is known of the test images, and what Ekman's observers judged of the hues."""
+    wavelengths = of_reference[CONCEPT]
+    scaled = human_dimensions()
+    return Judged(
+        categories=pd.get_dummies(of_test[CATEGORY], dtype=bool),
+        concepts=pd.Index(wavelengths).get_indexer(of_test[CONCEPT]),
+        names=[f"{wavelength} nm" for wavelength in wavelengths],
+        triplets=human_triplets(),
+        similarity=human_similarity(),
+        dimensions=scaled.coordinates,
+        stress=scaled.stress,
+    )
 
 
 def _render(labels: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
