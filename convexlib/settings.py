@@ -21,6 +21,26 @@ class ColorStimuli(_Settings):
     test_per_hue: int = Field(ge=1)
 
 
+class Images92Stimuli(_Settings):
+    """Of how many triplets of the 92 images the judgments of each of the sixteen people count."""
+
+    kind: Literal["images92"]
+    seed: int = Field(0, ge=0)
+    n_triplets: int = Field(ge=100)
+
+
+class Checkpoint(_Settings):
+    """A published model: a name on the Hugging Face hub or a folder, and what is known of it."""
+
+    source: str
+    family: str
+    size: str
+    variant: Literal["pretrained", "finetuned"]
+    objective: str = "unknown"
+    architecture: str = "unknown"
+    training_data: str = "unknown"
+
+
 class Architecture(_Settings):
     """Size of a transformer: `layers` blocks of `width` features and `heads` heads."""
 

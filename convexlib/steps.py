@@ -3,6 +3,7 @@ measures. A step knows what it depends on without running, so a plan costs nothi
 runs it, and whatever it needs, unless it is stored.
 """
 
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -26,14 +27,14 @@ def stimuli(study: Study) -> Result:
 
     def write(folder: Path) -> None:
         arrays = {}
-        for split, (arrays[split], of_image) in _kind(study).splits(study.file.stimuli).items():
+        for split, (arrays[split], of_image) in kind(study).splits(study.file.stimuli).items():
             of_image.to_parquet(folder / f"{split}.parquet")
         save_file(arrays, folder / "arrays.safetensors")
 
     dependencies = {
         "settings": study.file.stimuli.model_dump(),
-        "code": _code(*_code_of_kind(study)),
-        "sources": {source.path: source.sha256 for source in _kind(study).SOURCES},
+        "code": _code(*_code_ofkind(study)),
+        "sources": {source.path: source.sha256 for source in kind(study).SOURCES},
         "libraries": store.of_libraries("numpy", "pandas", "colour-science", "safetensors"),
     }
     return Result(f"{study.name}/stimuli", dependencies, write)
@@ -139,7 +140,7 @@ def measures(study: Study, model: Model) -> Result:
             "judgments.py",
             "transforms.py",
             "checks.py",
-            *_code_of_kind(study),
+            *_code_ofkind(study),
         ),
         "libraries": store.of_libraries("numpy", "scipy", "scikit-learn", "numba", "pandas"),
     }
@@ -148,9 +149,7 @@ def measures(study: Study, model: Model) -> Result:
 
 def judged(study: Study) -> Judged:
     """What is known of the test images, and what people judged of the reference images."""
-    return _kind(study).judged(
-        study.file.stimuli, labels(study, "test"), labels(study, "reference")
-    )
+    return kind(study).judged(study.file.stimuli, labels(study, "test"), labels(study, "reference"))
 
 
 def _fingerprint(study: Study, model: Model) -> str | dict[str, str]:
@@ -163,15 +162,15 @@ def _fingerprint(study: Study, model: Model) -> str | dict[str, str]:
 
 def _pretrained(model: Model) -> Model:
     name = f"{model.family}-{model.size}-pretrained"
-    return Model(name, model.family, model.size, "pretrained", model.seed)
+    return replace(model, name=name, variant="pretrained")
 
 
-def _kind(study: Study) -> ModuleType:
+def kind(study: Study) -> ModuleType:
     """The module of `convexlib.stimuli` that knows the images of a study."""
     return import_module(f"convexlib.stimuli.{study.file.stimuli.kind}")
 
 
-def _code_of_kind(study: Study) -> tuple[str, str]:
+def _code_ofkind(study: Study) -> tuple[str, str]:
     return "stimuli/__init__.py", f"stimuli/{study.file.stimuli.kind}.py"
 
 

@@ -4,12 +4,12 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from convexlib.settings import ColorStimuli, Measures, Zoo
+from convexlib.settings import Checkpoint, ColorStimuli, Images92Stimuli, Measures, Zoo
 from convexlib.stimuli.colors import WAVELENGTHS
 from convexlib.store import ROOT
 
@@ -27,6 +27,8 @@ _ARCHITECTURES = {
     "beit": "relative positions",
     "data2vec": "relative positions",
 }
+_N_CONCEPTS = {"colors": len(WAVELENGTHS), "images92": 92}
+
 FACTORS = ("objective", "architecture", "size", "training data", "fine-tuning")
 """What may make a model more human, as Muttenthaler et al. (2022) group models."""
 
@@ -43,18 +45,20 @@ class Model:
     variant: str
     seed: int | None = None
     source: Path | None = None
+    objective: str = UNKNOWN
+    architecture: str = UNKNOWN
+    training_data: str = UNKNOWN
 
     @property
     def attributes(self) -> dict[str, str]:
-        """Its level of each of `FACTORS`."""
-        if self.source is not None:  # its files do not say
-            return dict.fromkeys(FACTORS, UNKNOWN)
+        """Its level of each of `FACTORS`; of what the reader added, the files do not say."""
+        tuned = {"finetuned": "fine-tuned", "pretrained": "none"}[self.variant]
         values = (
-            _OBJECTIVES[self.family],
-            _ARCHITECTURES[self.family],
-            self.size,
-            "coloured shapes",
-            "on names" if self.variant == "finetuned" else "none",
+            self.objective,
+            self.architecture,
+            UNKNOWN if self.size == ADDED else self.size,
+            self.training_data,
+            UNKNOWN if self.size == ADDED else tuned,
         )
         return dict(zip(FACTORS, values, strict=True))
 
@@ -70,25 +74,44 @@ class StudyFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
-    stimuli: ColorStimuli
-    zoo: Zoo
+    stimuli: Annotated[ColorStimuli | Images92Stimuli, Field(discriminator="kind")]
+    zoo: Zoo | None = None
+    models: tuple[Checkpoint, ...] = ()
     measures: Measures
 
     @model_validator(mode="after")
-    def _measures_fit_the_stimuli(self) -> "StudyFile":
-        fewest = 3 * self.stimuli.test_per_hue  # of the three hues of a single triplet
-        if self.stimuli.test_per_hue < 2 or self.measures.n_neighbors >= fewest:
+    def _models_are_trained_or_listed(self) -> "StudyFile":
+        trains = isinstance(self.stimuli, ColorStimuli)
+        if trains != (self.zoo is not None):
             raise ValueError(
-                f"measures.n_neighbors is {self.measures.n_neighbors}, but three held-out hues "
-                f"have {fewest} test images (stimuli.test_per_hue is "
-                f"{self.stimuli.test_per_hue}); choose fewer neighbours, or more images, at least "
-                "2 a hue"
+                f"stimuli.kind is {self.stimuli.kind!r}, which "
+                + ("needs a zoo to train" if trains else "cannot train a zoo; list models instead")
             )
-        most_folds = len(WAVELENGTHS) // 3
-        if self.measures.transform.n_folds > most_folds:
+        if not trains and not self.models:
+            raise ValueError("models is empty; list at least one checkpoint")
+        return self
+
+    @model_validator(mode="after")
+    def _measures_fit_the_stimuli(self) -> "StudyFile":
+        n_concepts = _N_CONCEPTS[self.stimuli.kind]
+        most_folds = n_concepts // 3
+        n_folds, n_neighbors = self.measures.transform.n_folds, self.measures.n_neighbors
+        if n_folds > most_folds:
             raise ValueError(
-                f"measures.transform.n_folds is {self.measures.transform.n_folds}; choose at most "
-                f"{most_folds}, so that every fold of the {len(WAVELENGTHS)} hues holds a triplet"
+                f"measures.transform.n_folds is {n_folds}; choose at most {most_folds}, so that "
+                f"every fold of the {n_concepts} concepts holds a triplet"
+            )
+        if isinstance(self.stimuli, ColorStimuli):
+            per_concept = self.stimuli.test_per_hue
+            if per_concept < 2:
+                raise ValueError("stimuli.test_per_hue is 1; give at least 2")
+            fewest = 3 * per_concept  # of the three hues of a single triplet
+        else:
+            fewest = n_concepts // n_folds
+        if n_neighbors >= fewest:
+            raise ValueError(
+                f"measures.n_neighbors is {n_neighbors}, but a fold may have {fewest} test images; "
+                "choose fewer neighbours, fewer folds or more images"
             )
         return self
 
@@ -116,10 +139,10 @@ class Study:
         )
 
     def batches(self) -> dict[str, tuple[Model, ...]]:
-        """Models that share a process, by name: a family and size of the zoo, or one added."""
+        """Models that share a process, by name: a family and size of the zoo, or one checkpoint."""
         batches: dict[str, tuple[Model, ...]] = {}
         for model in self.models:
-            name = f"{ADDED}-{model.name}" if model.source else f"{model.family}-{model.size}"
+            name = model.name if model.source else f"{model.family}-{model.size}"
             batches[name] = (*batches.get(name, ()), model)
         return batches
 
@@ -168,11 +191,17 @@ def load(
     """
     path = _path(study)
     file = _read(path, settings or {})
-    own = _zoo_models(file.zoo)
-    wanted = list(own) if not models else [m for m in own if m.name in models]
-    known = dict.fromkeys(m.name for m in own)
+    own = _zoo_models(file.zoo) if file.zoo else ()
+    listed = {_name(checkpoint.source): checkpoint for checkpoint in file.models}
+    known = dict.fromkeys([model.name for model in own] + list(listed))
+    chosen = [model for model in own if not models or model.name in models]
+    chosen += [
+        _listed(name, checkpoint)
+        for name, checkpoint in listed.items()
+        if not models or name in models
+    ]
     found = [_found(source, known) for source in dict.fromkeys([*models, *add_models])]
-    chosen = tuple(dict.fromkeys(wanted + [model for model in found if model]))
+    chosen = tuple(dict.fromkeys(chosen + [model for model in found if model]))
     ids = [model.id for model in chosen]
     for model in chosen:
         if ids.count(model.id) > 1:
@@ -221,12 +250,38 @@ def _read(path: Path, settings: Mapping[str, Any]) -> StudyFile:
 
 def _zoo_models(zoo: Zoo) -> tuple[Model, ...]:
     return tuple(
-        Model(f"{family}-{size}-{variant}", family, size, variant, seed)
+        Model(
+            f"{family}-{size}-{variant}",
+            family,
+            size,
+            variant,
+            seed,
+            objective=_OBJECTIVES[family],
+            architecture=_ARCHITECTURES[family],
+            training_data="coloured shapes",
+        )
         for family in zoo.families
         for size in zoo.sizes
         for variant in VARIANTS
         for seed in zoo.seeds
     )
+
+
+def _listed(name: str, checkpoint: Checkpoint) -> Model:
+    """A model that the study file lists."""
+    from convexlib.checkpoints import locate
+
+    return Model(
+        name,
+        source=locate(checkpoint.source),
+        **checkpoint.model_dump(exclude={"source"}),
+    )
+
+
+def _name(source: str) -> str:
+    """What a checkpoint is called: the last part of its path or of its name on the hub."""
+    here = Path(source).expanduser()
+    return here.resolve().name if here.is_dir() else source.rsplit("/", maxsplit=1)[-1]
 
 
 def _found(source: str, known: Collection[str]) -> Model | None:
@@ -243,10 +298,9 @@ def _found(source: str, known: Collection[str]) -> Model | None:
         raise ValueError(f"{error}; the study's own models are: {', '.join(known)}") from error
     config = json.loads((folder / "config.json").read_text())
     model_type = config["model_type"]
-    here = Path(source).expanduser()
     classifies = any("Classification" in name for name in config.get("architectures") or ())
     return Model(
-        name=here.resolve().name if here.is_dir() else source.rsplit("/", maxsplit=1)[-1],
+        name=_name(source),
         family=_FAMILY_OF_MODEL_TYPE.get(model_type, model_type),
         size=ADDED,
         variant="finetuned" if classifies else "pretrained",

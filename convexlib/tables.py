@@ -27,7 +27,6 @@ from convexlib.measures import (
     RSA,
     TAUGHT_CONVEXITY,
 )
-from convexlib.stimuli.colors import CONCEPT
 from convexlib.study import ADDED, FACTORS, VARIANTS, Study
 
 MODEL = ["study", "model", "family", "size", "variant"]
@@ -455,9 +454,10 @@ def example_images(study: Study, *, n_per_concept: int) -> pd.DataFrame:
     """
     references, concepts = steps.images(study, "reference")
     images, labels = steps.images(study, "test")
+    column = steps.kind(study).CONCEPT
     rows = []
-    for reference, concept in zip(references, concepts[CONCEPT], strict=True):
-        tests = images[(labels[CONCEPT] == concept).to_numpy()][:n_per_concept]
+    for reference, concept in zip(references, concepts[column], strict=True):
+        tests = images[(labels[column] == concept).to_numpy()][:n_per_concept]
         rows.append({"concept": concept, "images": [reference, *tests]})
     return pd.DataFrame(rows)
 

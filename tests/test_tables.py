@@ -177,7 +177,7 @@ def test_factors_are_held_against_their_first_level(tiny_results: Study) -> None
     )
     tuned = last.pivot(index=["family", "seed"], columns="variant", values="value")
     expected = statistics.mean_interval(tuned["finetuned"] - tuned["pretrained"])
-    estimate = tables.estimate(contrasts, level="on names", measure="odd_one_out")
+    estimate = tables.estimate(contrasts, level="fine-tuned", measure="odd_one_out")
     assert estimate[:3] == pytest.approx(expected[:3])
     of_lineage = last.groupby(["family", "seed"])["value"].mean()
     expected = statistics.mean_difference(of_lineage["data2vec"], of_lineage["vit"])

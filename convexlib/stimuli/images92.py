@@ -3,9 +3,12 @@
 from functools import cache
 
 import numpy as np
+import pandas as pd
 
 from convexlib import downloads
 from convexlib.downloads import Source
+from convexlib.settings import Images92Stimuli
+from convexlib.stimuli import Judged
 
 _REPOSITORY = (
     "https://raw.githubusercontent.com/rsagroup/rsatoolbox_matlab/"
@@ -28,6 +31,35 @@ JUDGMENTS = Source(
     "7a8e118c144c3840adeeeef6ea0706a0be2b3e80df719af15fbb56fc62562f5f",
 )
 SOURCES = (IMAGES, JUDGMENTS)
+
+
+CONCEPT = "image"
+"""The label column that plays the role of the THINGS objects: each image is its own."""
+
+CATEGORY = "category"
+
+
+def splits(settings: Images92Stimuli) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
+    """The same 92 images are judged for convexity and referred to by the judgments."""
+    labels = pd.DataFrame({CONCEPT: range(1, 93), CATEGORY: categories()})
+    return {"test": (images(), labels), "reference": (images(), labels)}
+
+
+def judged(settings: Images92Stimuli, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> Judged:
+    """The judgments of all sixteen, and their mean similarity scaled in two dimensions."""
+    from convexlib.concepts import nonmetric_mds
+
+    mean = human_similarity().mean(axis=0)
+    scaled = nonmetric_mds(mean)
+    return Judged(
+        categories=pd.get_dummies(of_test[CATEGORY], dtype=bool),
+        concepts=np.arange(len(of_test)),
+        names=[f"image {number}" for number in of_reference[CONCEPT]],
+        triplets=human_triplets(settings.n_triplets, random_state=settings.seed),
+        similarity=mean,
+        dimensions=scaled.coordinates,
+        stress=scaled.stress,
+    )
 
 
 def images() -> np.ndarray:
