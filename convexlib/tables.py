@@ -619,7 +619,8 @@ def _in_parts(table: pd.DataFrame, parts: Iterable[str]) -> pd.DataFrame:
 
 def _lineage(table: pd.DataFrame) -> pd.Series:
     """What is independent: a model with all that was fine-tuned from it."""
-    trained = table["family"] + " " + table["size"] + " " + table["seed"].astype(str)
+    seed = table["seed"].astype(object).map(str)  # of a published model there is none
+    trained = table["family"] + " " + table["size"] + " " + seed
     if "model" not in table:
         return trained
     return trained.where(table["size"] != ADDED, table["model"])
