@@ -3,8 +3,9 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -12,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from convexlib.settings import Checkpoint, ColorStimuli, Images92Stimuli, Measures, Zoo
 from convexlib.stimuli.colors import WAVELENGTHS
 from convexlib.store import ROOT
+
+if TYPE_CHECKING:
+    from convexlib.downloads import Source
 
 VARIANTS = ("pretrained", "finetuned")
 
@@ -209,6 +213,19 @@ def load(
     named = study if study in names() else str(path.resolve())
     choice = {"study": named, "models": list(models), "add_models": list(add_models)}
     return Study(path.stem, file, chosen, choice | {"settings": dict(settings or {})})
+
+
+def sources(study: str) -> tuple[tuple["Source", ...], tuple[str, ...]]:
+    """What a study needs from the network: files, and models by their names on the hub.
+
+    Parameters
+    ----------
+    study : str
+        As in `load`.
+    """
+    file = _read(_path(study), {})
+    kind = import_module(f"convexlib.stimuli.{file.stimuli.kind}")
+    return tuple(kind.SOURCES), tuple(checkpoint.source for checkpoint in file.models)
 
 
 def _path(study: str) -> Path:

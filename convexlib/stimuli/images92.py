@@ -120,7 +120,7 @@ def human_triplets(n_triplets: int | None = None, *, random_state: int = 0) -> n
 def _mat(source: Source) -> dict[str, np.ndarray]:
     from scipy.io import loadmat
 
-    path = downloads.find(source)
+    path = downloads.fetch(source)
     try:
         return loadmat(path)
     except (ValueError, NotImplementedError) as error:
