@@ -20,18 +20,18 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 FAMILY_NAMES = {"vit": "ViT", "beit": "BEiT", "data2vec": "data2vec"}
 MEASURE_NAMES = {
-    "convexity": "graph convexity\n(colour names)",
-    "concept_convexity": "graph convexity\n(hues)",
+    "convexity": "graph convexity\n({categories})",
+    "concept_convexity": "graph convexity\n({concepts})",
     "connected_pairs": "pairs joined\nby any path",
     "odd_one_out": "odd-one-out\naccuracy",
     "rsa": "RSA\n(Spearman)",
     "temperature": "temperature",
-    "held_out_convexity": "graph convexity\n(held-out hues)",
-    "held_out_odd_one_out": "odd-one-out accuracy\n(held-out hues)",
-    "held_out_rsa": "RSA\n(held-out hues)",
-    "held_out_dot": "odd-one-out accuracy\n(dot product, held-out hues)",
+    "held_out_convexity": "graph convexity\n(held-out {concepts})",
+    "held_out_odd_one_out": "odd-one-out accuracy\n(held-out {concepts})",
+    "held_out_rsa": "RSA\n(held-out {concepts})",
+    "held_out_dot": "odd-one-out accuracy\n(dot product, held-out {concepts})",
     "other_half_odd_one_out": "odd-one-out accuracy\n(other judgments)",
-    "taught_convexity": "graph convexity\n(colour names)",
+    "taught_convexity": "graph convexity\n({categories})",
     "made_up_convexity": "graph convexity\n(made-up names)",
     "probed": "odd-one-out\naccuracy, probed",
     "dimension 1": "R² of\ndimension 1",
@@ -40,6 +40,7 @@ MEASURE_NAMES = {
 SPACE_NAMES = {"original": "zero-shot", "naive": "naive probe", "global": "global probe"}
 CHANCE = 1 / 3
 
+_WORDS = {"concepts": "concepts", "categories": "categories"}
 _COLORS = {"vit": "#0072B2", "beit": "#D55E00", "data2vec": "#009E73"}
 _OTHER_COLOR = "#CC79A7"
 _ADDED_COLOR = "#000000"
@@ -47,8 +48,15 @@ _MARKERS = {"base": "o", "large": "s"}
 _OTHER_MARKER = "D"
 
 
-def set_style() -> None:
-    """Fonts and lines for all figures, as SVG without a date; call once a notebook."""
+def set_style(*, concepts: str = "concepts", categories: str = "categories") -> None:
+    """Fonts, lines and words for all figures, as SVG without a date; call once a notebook.
+
+    Parameters
+    ----------
+    concepts, categories : str
+        What these are in the study at hand, such as "hues" and "colour names".
+    """
+    _WORDS.update(concepts=concepts, categories=categories)
     if get_ipython():
         set_matplotlib_formats("svg", bbox_inches="tight", metadata={"Date": None})
     mpl.rcParams.update(
@@ -102,7 +110,7 @@ def layer_curves(
                 _curve(ax, curve)
             if "odd_one_out" in measure:
                 _chance_line(ax)
-            ax.set_ylabel(MEASURE_NAMES.get(measure, measure))
+            ax.set_ylabel(_measure_name(measure))
             ax.set_title(_family_name(family), loc="left", color=_family_color(family))
     _share_limits(axes, low=limits[0], high=limits[1])
     for ax in axes[-1]:
@@ -123,7 +131,7 @@ def scatter(points: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
         _points(ax, of_part, "convexity", "odd_one_out")
         _chance_line(ax)
         ax.set_title(f"{part} of the layers", loc="left")
-        ax.set_xlabel("graph convexity (colour names)")
+        ax.set_xlabel(_measure_name("convexity").replace("\n", " "))
         ax.set_ylabel("odd-one-out accuracy")
     _share_limits(axes.T)
     return _legend_below(axes, points, families=True, lines=False)
@@ -266,7 +274,7 @@ def forest(
                 zorder=2,
             )
         ax.set_title(panel if xlabel else "", loc="left")
-        ax.set_xlabel(xlabel or MEASURE_NAMES.get(panel, panel))
+        ax.set_xlabel(xlabel or _measure_name(panel))
         ax.set_yticks(range(len(labels)), labels)
         ax.set_ylim(len(labels) - 0.5, -0.5)
     for ax in axes[0, 1:]:
@@ -461,7 +469,7 @@ def _changes(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
                 line.remove()
             ax.set_ylim(auto=True)
             ax.axhline(0, color="0.4", linewidth=1)
-            ax.set_ylabel("change of\n" + MEASURE_NAMES[measure])
+            ax.set_ylabel("change of\n" + _measure_name(measure))
             ax.relim()
             ax.autoscale_view()
     _share_limits(axes)
@@ -502,6 +510,10 @@ def _curve(ax: Axes, curve: pd.DataFrame) -> None:
 
 def _title_color(family: str) -> str:
     return _family_color(family) if family in FAMILY_NAMES else "k"
+
+
+def _measure_name(measure: str) -> str:
+    return MEASURE_NAMES.get(measure, measure).format(**_WORDS)
 
 
 def _chance_line(ax: Axes) -> None:

@@ -430,6 +430,11 @@ def model_contrasts(study: Study) -> pd.DataFrame:
     return _corrected(pd.DataFrame(rows, columns=columns))
 
 
+def words(study: Study) -> dict[str, str]:
+    """What the concepts and the categories of a study are called."""
+    return dict(steps.kind(study).WORDS)
+
+
 def stress(study: Study) -> float:
     """How badly the human dimensions of a study fit the judgments: Kruskal's stress-1."""
     return steps.judged(study).stress

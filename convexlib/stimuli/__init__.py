@@ -3,8 +3,8 @@
 Each module has `splits(settings)`, which gives the images and labels of every split (at least
 "test", whose classes are judged for convexity, and "reference", to which the judgments refer),
 `judged(settings, of_test, of_reference)`, which gives what people judged, from the labels of these
-two splits, `CONCEPT`, the column of the labels that names the concept, and `SOURCES`, the files
-that it needs from the network.
+two splits, `CONCEPT`, the column of the labels that names the concept, `WORDS`, what concepts and
+categories are called, and `SOURCES`, the files that it needs from the network.
 """
 
 from typing import NamedTuple

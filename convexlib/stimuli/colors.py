@@ -29,6 +29,9 @@ CONCEPT = "hue"
 CATEGORY = "color_name"
 """The label column that plays the role of the THINGS categories."""
 
+WORDS = {"concepts": "hues", "categories": "colour names"}
+"""What the figures call them."""
+
 SOURCES = ()
 """Nothing comes from the network."""
 

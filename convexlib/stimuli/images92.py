@@ -38,6 +38,8 @@ CONCEPT = "image"
 
 CATEGORY = "category"
 
+WORDS = {"concepts": "images", "categories": "categories"}
+
 
 def splits(settings: Images92Stimuli) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
     """The same 92 images are judged for convexity and referred to by the judgments."""
