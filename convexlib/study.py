@@ -146,7 +146,8 @@ class Study:
         """Models that share a process, by name: a family and size of the zoo, or one checkpoint."""
         batches: dict[str, tuple[Model, ...]] = {}
         for model in self.models:
-            name = model.name if model.source else f"{model.family}-{model.size}"
+            name = f"{model.family}-{model.size}" if model.source is None else model.name
+            name = f"{ADDED}-{name}" if model.size == ADDED else name
             batches[name] = (*batches.get(name, ()), model)
         return batches
 
@@ -256,8 +257,13 @@ def _read(path: Path, settings: Mapping[str, Any]) -> StudyFile:
         first = error.errors()[0]
         if not first["loc"]:  # about several keys, which the message names
             raise ValueError(f"study file {str(path)!r}: {first['ctx']['error']}") from error
-        key = ".".join(str(part) for part in first["loc"])
-        value = "" if first["type"] == "missing" else f" (value {first['input']!r})"
+        loc, given = first["loc"], first["input"]
+        if first["type"].startswith("union_tag"):
+            loc, given = (*loc, "kind"), given.get("kind")
+        # Within the stimuli, pydantic also names the kind.
+        loc = (loc[0], *loc[2:]) if loc[0] == "stimuli" and loc[1:2] != ("kind",) else loc
+        key = ".".join(str(part) for part in loc)
+        value = "" if first["type"] == "missing" else f" (value {given!r})"
         remedy = {
             "extra_forbidden": "no such key; remove it or correct its spelling",
             "missing": "missing; add it",

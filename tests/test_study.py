@@ -110,9 +110,13 @@ def test_a_study_loads_the_same_by_name_and_by_path() -> None:
 
 
 def test_every_study_that_comes_with_the_project_loads() -> None:
-    assert "colors" in studies.names()
-    for name in studies.names():
-        assert studies.load(name).name == name
+    assert studies.names() == ["colors", "images92"]
+    assert studies.load("colors").name == "colors"
+    # The others list models on the hub, which need a network; what they need is known without.
+    files, models = studies.sources("images92")
+    assert len(files) == 2
+    assert len(models) == len(set(models)) == 12
+    assert studies.sources("colors") == ((), ())
 
 
 def test_a_study_loads_again_from_its_choice(vit: Path) -> None:
