@@ -26,6 +26,7 @@ from convexlib.convexity import (
     graph_path,
 )
 from convexlib.neighbors import neighbor_graph
+from convexlib.paths import parts
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* fewer than two members")
 
@@ -49,15 +50,22 @@ def generic_worlds(draw: st.DrawFn) -> World:
 
 @st.composite
 def tied_worlds(draw: st.DrawFn) -> World:
-    """Samples at whole numbers apart, where many paths are equally long, some of length zero."""
+    """Samples where many paths are equally long, some of length zero.
+
+    Edges are multiples of the shortest of their connected part, so that the unit of length, which
+    is a part of that one, measures all of them exactly.
+    """
     line = st.tuples(st.integers(0, 6))
     grid = st.tuples(st.sampled_from([0, 3, 6, 9]), st.sampled_from([0, 4, 8, 12]))
     points = draw(st.one_of(st.lists(place, min_size=4, max_size=8) for place in (line, grid)))
     X = np.array(points, dtype=float)
     assume((X[0] != X).any())
     n_neighbors = draw(st.integers(1, 3))
-    lengths = neighbor_graph(X, n_neighbors=n_neighbors).data
-    assume((lengths == lengths.round()).all())
+    graph = neighbor_graph(X, n_neighbors=n_neighbors)
+    part = np.repeat(parts(graph), np.diff(graph.indptr))
+    for number in np.unique(part):
+        lengths = graph.data[(part == number) & (graph.data > 0)]
+        assume(not (lengths % lengths.min(initial=np.inf)).any())
     labels = np.array(draw(st.lists(st.booleans(), min_size=len(X), max_size=len(X))))
     labels[:3] = [True, True, False]
     return X, labels, n_neighbors
