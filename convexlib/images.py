@@ -10,12 +10,22 @@ from threading import Lock
 from typing import Literal, overload
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from tqdm import tqdm
 
 _NAMED = 3  # of the images left out, in a warning
 _PATIENCE = 2  # seconds until progress is shown
 _FILTERS = Lock()
+
+_TURNS = {  # by the orientation in the EXIF data
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class BrokenImageWarning(UserWarning):
@@ -177,8 +187,7 @@ def _read(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             _check_size(image)
-            ImageOps.exif_transpose(image, in_place=True)
-            return _in_rgb(image)
+            return _in_rgb(_upright(image))
     except MemoryError:
         raise
     except Image.DecompressionBombError as error:
@@ -200,6 +209,12 @@ def _check_size(image: Image.Image) -> None:
     """PIL warns of what is too large, and raises an error only for twice that."""
     if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
         raise Image.DecompressionBombError
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """`ImageOps.exif_transpose` also rewrites the EXIF data, and fails where they are damaged."""
+    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    return image if turn is None else image.transpose(turn)
 
 
 def _in_rgb(image: Image.Image) -> Image.Image:
