@@ -161,3 +161,15 @@ def test_the_class_token_comes_first_or_there_is_none(name: str, tmp_path: Path)
     for layer, state in enumerate(hidden_states(folder)):
         found = representations.load(tmp_path / "out", layer)
         np.testing.assert_allclose(found, state[:, 0].numpy(), atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_representations_do_not_depend_on_the_batch_size(name: str, tmp_path: Path) -> None:
+    folder = saved(name, tmp_path / name)
+    for batch_size in (1, len(IMAGES)):
+        representations.extract(folder, IMAGES, tmp_path / str(batch_size), batch_size=batch_size)
+    for layer in range(representations.n_layers(tmp_path / "1")):
+        one_by_one, at_once = (
+            representations.load(tmp_path / str(size), layer) for size in (1, len(IMAGES))
+        )
+        np.testing.assert_allclose(one_by_one, at_once, rtol=1e-4, atol=1e-5)

@@ -1,5 +1,6 @@
 """Checkpoints are found by folder or by name, load quietly, and run no code of theirs."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -7,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil, ViTModel
 
-from convexlib import checkpoints
+from convexlib import checkpoints, representations
+from convexlib.stimuli import colors
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -25,6 +29,17 @@ for name in sys.argv[1:]:
     except ValueError as error:
         answers[name] = f"refused: {error}"
 print(json.dumps(answers))
+"""
+
+EXTRACT = """
+import sys
+from pathlib import Path
+from convexlib.checkpoints import locate
+from convexlib.representations import extract
+from convexlib.stimuli import colors
+
+images, _ = colors.generate(1, seed=0)
+extract(locate(sys.argv[1]), images, Path(sys.argv[2]))
 """
 
 # Loads a classifier as it is, without its head, and with a head of another size.
@@ -79,11 +94,17 @@ def run(code: str, *arguments: str, home: Path, stdin: str = "") -> tuple[str, s
 
 
 def cached(home: Path, name: str, folder: Path) -> Path:
-    """Put a checkpoint where huggingface_hub keeps what it has downloaded."""
+    """Put a checkpoint where huggingface_hub keeps what it has downloaded, as it keeps it."""
     repository = home / "hub" / f"models--{name.replace('/', '--')}"
-    (repository / "refs").mkdir(parents=True)
+    snapshot = repository / "snapshots" / COMMIT
+    for part in (repository / "refs", repository / "blobs", snapshot):
+        part.mkdir(parents=True)
     (repository / "refs" / "main").write_text(COMMIT)
-    return Path(shutil.copytree(folder, repository / "snapshots" / COMMIT))
+    for file in folder.iterdir():
+        blob = repository / "blobs" / hashlib.sha256(file.read_bytes()).hexdigest()
+        shutil.copy(file, blob)
+        (snapshot / file.name).symlink_to(Path("..", "..", "blobs", blob.name))
+    return snapshot
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +145,21 @@ def test_a_name_is_found_in_the_local_cache_without_a_network(
 ) -> None:
     snapshot = home / "hub" / "models--someone--vit" / "snapshots" / COMMIT
     assert answers["someone/vit"] == str(snapshot)
+
+
+def test_a_name_in_the_local_cache_goes_through_a_whole_extraction_without_a_network(
+    vit: Path, home: Path, tmp_path: Path
+) -> None:
+    run(EXTRACT, "someone/vit", str(tmp_path / "out"), home=home)
+    images, _ = colors.generate(1, seed=0)
+    pixels = checkpoints.load_processor(vit)(list(images), return_tensors="pt")
+    with torch.no_grad():
+        states = ViTModel.from_pretrained(vit)(**pixels, output_hidden_states=True).hidden_states
+    assert representations.n_layers(tmp_path / "out") == len(states) == 2
+    for layer, state in enumerate(states):
+        np.testing.assert_allclose(
+            representations.load(tmp_path / "out", layer), state[:, 1:].mean(dim=1), atol=1e-5
+        )
 
 
 def test_a_name_that_is_cached_by_half_is_refused(answers: dict[str, str]) -> None:
