@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import (
     VideoMAEConfig,
     VideoMAEModel,
@@ -16,6 +17,7 @@ from transformers import (
 )
 
 from convexlib import representations
+from convexlib.images import ImageFiles
 from convexlib.stimuli import colors
 
 IMAGES, _ = colors.generate(1, seed=0)
@@ -85,6 +87,33 @@ def test_images_go_through_the_checkpoints_own_processor(checkpoint: Path, tmp_p
     representations.extract(checkpoint, IMAGES, tmp_path / "out")
     first, second = (representations.load(tmp_path / name, 3) for name in ("larger", "out"))
     assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.99
+
+
+def test_images_in_files_are_represented_as_those_in_memory(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(len(IMAGES))]
+    for path, image in zip(paths, IMAGES, strict=True):
+        Image.fromarray(image).save(path)
+    representations.extract(checkpoint, ImageFiles(paths), tmp_path / "files", batch_size=5)
+    representations.extract(checkpoint, IMAGES, tmp_path / "arrays", batch_size=5)
+    for layer in range(4):
+        from_files, from_arrays = (
+            representations.load(tmp_path / name, layer) for name in ("files", "arrays")
+        )
+        np.testing.assert_array_equal(from_files, from_arrays)
+
+
+def test_an_image_that_cannot_be_read_is_named_and_what_was_before_it_is_kept(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(len(IMAGES))]
+    for path, image in zip(paths, IMAGES, strict=True):
+        Image.fromarray(image).save(path)
+    paths[12].write_text("no image")
+    with pytest.raises(ValueError, match=r"12\.png' is no image"):
+        representations.extract(checkpoint, ImageFiles(paths), tmp_path / "out", batch_size=4)
+    assert len(representations.load(tmp_path / "out", 0)) == 12
 
 
 def test_a_model_of_videos_says_why_it_cannot_be_used(tmp_path: Path) -> None:
