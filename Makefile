@@ -30,7 +30,7 @@ bench: $(INSTALLED)  ## Run both sides of every speed claim; writes the page on 
 	@python -m benchmarks
 
 notebooks: $(INSTALLED)  ## Write each notebook as .ipynb, to open in JupyterLab
-	@convexlib notebooks
+	@convexlib notebooks "$(STUDY)"
 
 lock: $(INSTALLED)  ## Pin the newest versions in requirements.lock and environment.yml
 	@python tools/lock.py

@@ -44,7 +44,7 @@ def kept(*paths):
 
 STIMULI = folder(steps.stimuli(study))
 TRAINED = [model for model in study.models if model.source is None]
-NOTEBOOKS = {name: folder(book.executed(study, name)) for name in book.notebooks()}
+NOTEBOOKS = {name: folder(book.executed(study, name)) for name in book.notebooks(study)}
 
 
 rule all:

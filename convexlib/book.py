@@ -1,15 +1,25 @@
-"""The book: notebooks executed by papermill, and the site rendered from them."""
+"""The book: notebooks executed by papermill, and the site rendered from them.
+
+One text serves all kinds of stimuli. In notebooks and pages, {{ concepts }} and the other words
+of `WORDS` stand for what the study at hand calls them; a cell tagged with kinds of stimuli is for
+these alone, and so is a notebook whose header names one under `stimuli`.
+"""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import nbformat
+import yaml
 
 from convexlib import steps, store
+from convexlib.settings import Kind
 from convexlib.store import ROOT, Result
 from convexlib.study import Study
 
@@ -17,31 +27,32 @@ _STAMP = "built-from-"
 _SOURCES = ("_config.yml", "_toc.yml", "book")
 
 
-def notebooks() -> list[str]:
-    """Names of the notebooks, without the folder and the suffix."""
-    return sorted(path.stem for path in (ROOT / "notebooks").glob("*.md"))
+def notebooks(study: Study) -> list[str]:
+    """Names of the notebooks for a study, without the folder and the suffix."""
+    kind = study.file.stimuli.kind
+    return [name for name, only in _notebooks().items() if only in (None, kind)]
 
 
-def write_ipynb(name: str) -> Path:
-    """Write a notebook as .ipynb beside its MyST Markdown source, without outputs."""
-    import jupytext
-
+def write_ipynb(study: Study, name: str) -> Path:
+    """Write a notebook for a study as .ipynb beside its MyST Markdown source, without outputs."""
     path = _source(name).with_suffix(".ipynb")
-    jupytext.write(jupytext.read(_source(name)), path)
+    nbformat.write(_for_study(study, _source(name)), path)
     return path
 
 
 def executed(study: Study, name: str) -> Result:
     """A notebook executed for a study."""
-    if name not in notebooks():
-        raise ValueError(f"no notebook {name!r}; choose one of: {', '.join(notebooks())}")
+    if name not in notebooks(study):
+        raise ValueError(
+            f"study {study.name!r} has no notebook {name!r}; choose one of: "
+            + ", ".join(notebooks(study))
+        )
 
     def write(folder: Path) -> None:
-        import jupytext
         import papermill
 
         blank = folder / "blank.ipynb"
-        jupytext.write(jupytext.read(_source(name)), blank)
+        nbformat.write(_for_study(study, _source(name)), blank)
         path = folder / f"{name}.ipynb"
         papermill.execute_notebook(
             blank,
@@ -72,7 +83,7 @@ def site_stamp(study: Study, site: Path) -> Path:
     built = Result(
         "site",
         {
-            "notebooks": [executed(study, name).fingerprint for name in notebooks()],
+            "notebooks": [executed(study, name).fingerprint for name in notebooks(study)],
             "sources": [(str(p.relative_to(ROOT)), store.of_files([p])) for p in sources],
             "libraries": store.of_libraries("jupyter-book", "sphinx", "sphinx-book-theme"),
         },
@@ -119,9 +130,44 @@ def _assemble(study: Study, source: Path) -> None:
         path = ROOT / name
         copy = shutil.copytree if path.is_dir() else shutil.copy
         copy(path, source / name)
+    for page in source.glob("book/*.md"):
+        cells = _for_study(study, page).cells
+        page.write_text("\n\n".join(cell.source for cell in cells) + "\n")
     (source / "notebooks").mkdir()
-    for name in notebooks():
+    chosen = notebooks(study)
+    for name in chosen:
         shutil.copy(executed(study, name).get() / f"{name}.ipynb", source / "notebooks")
+    contents = yaml.safe_load((source / "_toc.yml").read_text())
+    left_out = {f"notebooks/{name}" for name in _notebooks() if name not in chosen}
+    for part in contents["parts"]:
+        part["chapters"] = [c for c in part["chapters"] if c["file"] not in left_out]
+    (source / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False))
+
+
+def _for_study(study: Study, source: Path) -> nbformat.NotebookNode:
+    """A notebook or a page in the words of a study, without cells for other kinds of stimuli."""
+    import jupytext
+
+    words = steps.kind(study).WORDS
+    text = re.sub(r"\{\{ (\w+) \}\}", lambda found: words[found[1]], source.read_text())
+    notebook = jupytext.reads(text, "md:myst")
+    notebook.cells = [cell for cell in notebook.cells if _is_for(study.file.stimuli.kind, cell)]
+    return notebook
+
+
+def _is_for(kind: Kind, cell: nbformat.NotebookNode) -> bool:
+    kinds = {*get_args(Kind)} & {*cell.metadata.get("tags", ())}
+    return not kinds or kind in kinds
+
+
+@cache
+def _notebooks() -> dict[str, Kind | None]:
+    """All notebooks, and the kind of stimuli that one is for alone."""
+    headers = {
+        path.stem: yaml.safe_load(path.read_text().split("---\n")[1])
+        for path in sorted((ROOT / "notebooks").glob("*.md"))
+    }
+    return {name: header.get("stimuli") for name, header in headers.items()}
 
 
 def _fold_parameters(path: Path) -> None:

@@ -104,12 +104,13 @@ def render(
 
 
 @app.command()
-def notebooks() -> None:
-    """Write every notebook as .ipynb beside its source, to open in JupyterLab."""
+def notebooks(study: Annotated[str, typer.Argument()] = "colors") -> None:
+    """Write the notebooks for a study as .ipynb beside their sources, to open in JupyterLab."""
     from convexlib import book
 
-    for name in book.notebooks():
-        typer.echo(book.write_ipynb(name))
+    loaded = _load(study)
+    for name in book.notebooks(loaded):
+        typer.echo(book.write_ipynb(loaded, name))
 
 
 def main() -> None:

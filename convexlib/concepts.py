@@ -229,16 +229,14 @@ def half_axes(dimensions: ArrayLike) -> np.ndarray:
     return np.maximum(0, np.concatenate([dimensions, -dimensions], axis=1))
 
 
-def triplets_of(triplets: ArrayLike, membership: ArrayLike, *, kept: str = "both") -> np.ndarray:
-    """Which triplets are about which category: those whose kept pair belongs to it.
+def triplets_of(triplets: ArrayLike, membership: ArrayLike) -> np.ndarray:
+    """Which triplets are about which category: both of the kept pair belong to it, the odd not.
 
     Parameters
     ----------
     triplets : array-like of int, shape (n_triplets, 3)
     membership : array-like of bool, shape (n_objects, n_categories)
         An object may belong to several categories or none.
-    kept : {"both", "either"}, default="both"
-        How many of the two must belong; the odd one must not.
 
     Returns
     -------
@@ -257,6 +255,4 @@ def triplets_of(triplets: ArrayLike, membership: ArrayLike, *, kept: str = "both
             "matrix (n_objects, n_categories)"
         )
     first, second, odd = membership[checks.triplets(triplets, len(membership)).T]
-    if kept not in ("both", "either"):
-        raise ValueError(f"kept is {kept!r}; choose 'both' or 'either'")
-    return (first & second if kept == "both" else first | second) & ~odd
+    return first & second & ~odd

@@ -5,7 +5,7 @@ blind), a size the same marker, a pretrained model a dashed line and open marker
 one a solid line and filled markers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib_inline.backend_inline import set_matplotlib_formats
+from PIL import Image
 
 FAMILY_NAMES = {"vit": "ViT", "beit": "BEiT", "data2vec": "data2vec"}
 MEASURE_NAMES = {
@@ -41,22 +42,30 @@ SPACE_NAMES = {"original": "zero-shot", "naive": "naive probe", "global": "globa
 CHANCE = 1 / 3
 
 _WORDS = {"concepts": "concepts", "categories": "categories"}
+_CEILING: list[float] = []
 _COLORS = {"vit": "#0072B2", "beit": "#D55E00", "data2vec": "#009E73"}
+_CEILING_COLOR = "0.88"
 _OTHER_COLOR = "#CC79A7"
 _ADDED_COLOR = "#000000"
 _MARKERS = {"base": "o", "large": "s"}
 _OTHER_MARKER = "D"
 
 
-def set_style(*, concepts: str = "concepts", categories: str = "categories") -> None:
+def set_style(
+    words: Mapping[str, str] | None = None, ceiling: tuple[float, float] | None = None
+) -> None:
     """Fonts, lines and words for all figures, as SVG without a date; call once a notebook.
 
     Parameters
     ----------
-    concepts, categories : str
-        What these are in the study at hand, such as "hues" and "colour names".
+    words : mapping, optional
+        What "concepts" and "categories" are in the study at hand, such as "hues" and "colour
+        names".
+    ceiling : tuple of two floats, optional
+        The noise ceiling, drawn as a grey band wherever accuracy is drawn.
     """
-    _WORDS.update(concepts=concepts, categories=categories)
+    _WORDS.update(words or {})
+    _CEILING[:] = ceiling or ()
     if get_ipython():
         set_matplotlib_formats("svg", bbox_inches="tight", metadata={"Date": None})
     mpl.rcParams.update(
@@ -79,6 +88,7 @@ def set_style(*, concepts: str = "concepts", categories: str = "categories") -> 
 
 def panels(n_rows: int, n_columns: int, *, height: float = 2.1, width: float = 5.8) -> np.ndarray:
     """Axes (n_rows, n_columns) of a new figure, `height` inches a row, `width` in all."""
+    n_rows, n_columns = max(1, n_rows), max(1, n_columns)  # to say on it what is missing
     _, axes = plt.subplots(n_rows, n_columns, figsize=(width, height * n_rows), squeeze=False)
     return axes
 
@@ -101,6 +111,8 @@ def layer_curves(
     -------
     ndarray of Axes
     """
+    if means.empty:
+        return missing(axes)
     measures = list(dict.fromkeys(means["measure"]))
     for row, (family, of_family) in zip(axes, means.groupby("family", sort=False), strict=True):
         for ax, measure in zip(row, measures, strict=True):
@@ -256,6 +268,8 @@ def forest(
     xlabel : str, optional
         What all panels show; by default each shows what its name says.
     """
+    if table.empty:
+        return missing(axes)
     labels = list(dict.fromkeys(table[rows]))
     variants = list(dict.fromkeys(table["variant"])) if "variant" in table else [None]
     faces = {"pretrained": "white"}
@@ -317,7 +331,7 @@ def zero_shot_and_probed(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     return _legend_below(axes, table, families=True, lines=False)
 
 
-def positions(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
+def positions(table: pd.DataFrame, axes: np.ndarray, *, in_order: bool = False) -> np.ndarray:
     """Concepts as pictures where people, and models, put them in two human dimensions.
 
     Parameters
@@ -326,11 +340,16 @@ def positions(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
         From `tables.predicted_positions`.
     axes : ndarray of Axes
         At least one a panel; further ones are hidden.
+    in_order : bool, default=False
+        Whether a line joins each concept with the next.
     """
+    if table.empty:
+        return missing(axes)
     for ax in axes.ravel()[table["panel"].nunique() :]:
         ax.set_visible(False)
     for ax, (panel, points) in zip(axes.ravel(), table.groupby("panel", sort=False), strict=False):
-        ax.plot(points["x"], points["y"], color="0.7", linewidth=1, zorder=0)
+        if in_order:
+            ax.plot(points["x"], points["y"], color="0.7", linewidth=1, zorder=0)
         for x, y, image in points[["x", "y", "image"]].itertuples(index=False):
             picture = OffsetImage(image, zoom=14 / len(image), interpolation="nearest")
             ax.add_artist(AnnotationBbox(picture, (x, y), frameon=False, pad=0))
@@ -357,11 +376,13 @@ def accuracies(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     forest(named, axes, rows="concept", panels="space", xlabel="odd-one-out accuracy")
     for ax in axes[0]:
         ax.axvline(CHANCE, color="0.4", linestyle=":", linewidth=1, zorder=0)
+        if _CEILING:
+            ax.axvspan(*_CEILING, color=_CEILING_COLOR, zorder=0)
     return axes
 
 
 def concept_pictures(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
-    """Accuracy of the concepts, each with its picture: a row a concept, the best at the top.
+    """Accuracy of the concepts, with their pictures if any: a row a concept, the best at the top.
 
     Parameters
     ----------
@@ -372,6 +393,8 @@ def concept_pictures(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     names = list(dict.fromkeys(table["concept"]))
     images = dict(zip(table["concept"], table["image"], strict=True))
     accuracies(table, axes)
+    if any(image is None for image in images.values()):
+        return axes
     for row, name in enumerate(names):
         picture = OffsetImage(images[name], zoom=16 / len(images[name]), interpolation="nearest")
         place = (-0.09, row)
@@ -423,7 +446,7 @@ def training_curves(curves: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     return _legend_below(axes, curves)
 
 
-def missing(axes: np.ndarray, what: str) -> np.ndarray:
+def missing(axes: np.ndarray, what: str = "This is not measured here.") -> np.ndarray:
     """Say on the figure why there is nothing to draw."""
     for ax in axes.ravel():
         ax.set_axis_off()
@@ -431,15 +454,75 @@ def missing(axes: np.ndarray, what: str) -> np.ndarray:
     return axes
 
 
-def similarity_matrix(similarity: np.ndarray, labels: Sequence[str], ax: Axes) -> Axes:
-    """A similarity matrix with its scale."""
-    image = ax.imshow(similarity, vmin=0, vmax=1, cmap="cividis")
+def similarity_matrix(
+    similarity: np.ndarray,
+    groups: Sequence[str],
+    ax: Axes,
+    *,
+    groups_name: str,
+    name: str,
+    limits: tuple[float | None, float | None] = (None, None),
+) -> Axes:
+    """A similarity matrix with its scale.
+
+    Parameters
+    ----------
+    similarity : ndarray of shape (n, n)
+    groups : sequence of str
+        To which group each row belongs; rows of a group follow on each other.
+    ax : Axes
+    groups_name, name : str
+        What the groups and the similarities are.
+    limits : (float or None, float or None)
+        Of the scale; by default those of the values off the diagonal.
+    """
+    off_diagonal = np.where(np.eye(len(similarity), dtype=bool), np.nan, similarity)
+    low = np.nanmin(off_diagonal) if limits[0] is None else limits[0]
+    high = np.nanmax(off_diagonal) if limits[1] is None else limits[1]
+    image = ax.imshow(similarity, vmin=low, vmax=high, cmap="cividis")
     ax.grid(visible=False)
-    ax.set_xticks(range(len(labels)), labels, rotation=90)
-    ax.set_yticks(range(len(labels)), labels)
-    ax.set_xlabel("wavelength (nm)")
-    ax.set_ylabel("wavelength (nm)")
-    ax.figure.colorbar(image, ax=ax, label="mean similarity (0 to 1)", shrink=0.8)
+    names, first, sizes = np.unique(np.asarray(groups), return_index=True, return_counts=True)
+    centres = first + (sizes - 1) / 2
+    ax.set_xticks(centres, names, rotation=90)
+    ax.set_yticks(centres, names)
+    if len(names) < len(groups):
+        for border in first[first > 0] - 0.5:
+            ax.axhline(border, color="white", linewidth=0.6)
+            ax.axvline(border, color="white", linewidth=0.6)
+    ax.set_xlabel(groups_name)
+    ax.set_ylabel(groups_name)
+    ax.figure.colorbar(image, ax=ax, label=name, shrink=0.8)
+    return ax
+
+
+def pictures(table: pd.DataFrame, ax: Axes, *, n_columns: int = 12, size: int = 64) -> Axes:
+    """Pictures of the concepts, a row or more a category.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `tables.pictures`, with pictures.
+    ax : Axes
+    n_columns : int, default=12
+    size : int, default=64
+        Pixels of a picture in each direction.
+    """
+    rows, ticks = [], {}
+    for category, of_category in table.groupby("category", sort=False):
+        ticks[category] = (len(rows) + 0.5) * size
+        images = of_category["image"].tolist()
+        for start in range(0, len(images), n_columns):
+            row = np.full((size, size * n_columns, 3), 255, dtype=np.uint8)
+            for column, image in enumerate(images[start : start + n_columns]):
+                small = Image.fromarray(np.asarray(image)).resize((size, size))
+                row[:, column * size : (column + 1) * size] = small
+            rows.append(row)
+    ax.imshow(np.concatenate(rows), interpolation="nearest")
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    ax.set_xticks([])
+    ax.set_yticks([*ticks.values()], [*ticks])
+    ax.tick_params(length=0)
     return ax
 
 
@@ -465,8 +548,9 @@ def _changes(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     layer_curves(table, axes)
     for row in axes:
         for ax, measure in zip(row, dict.fromkeys(table["measure"]), strict=True):
-            for line in [line for line in ax.lines if line.get_gid() == "chance"]:
-                line.remove()
+            for artist in [*ax.lines, *ax.patches]:
+                if artist.get_gid() == "chance":
+                    artist.remove()
             ax.set_ylim(auto=True)
             ax.axhline(0, color="0.4", linewidth=1)
             ax.set_ylabel("change of\n" + _measure_name(measure))
@@ -517,7 +601,10 @@ def _measure_name(measure: str) -> str:
 
 
 def _chance_line(ax: Axes) -> None:
+    """Between which bounds accuracy can be expected: chance and, where known, the ceiling."""
     ax.axhline(CHANCE, color="0.4", linestyle=":", linewidth=1, gid="chance")
+    if _CEILING:
+        ax.axhspan(*_CEILING, color=_CEILING_COLOR, zorder=0, gid="chance")
 
 
 def _share_limits(axes: np.ndarray, *, low: float = -np.inf, high: float = np.inf) -> None:

@@ -5,7 +5,7 @@ those that learned names ("named", and "misnamed" for names dealt at random).
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,7 +39,6 @@ HELD_OUT_RSA = "held_out_rsa"
 OTHER_HALF_ODD_ONE_OUT = "other_half_odd_one_out"
 TAUGHT_CONVEXITY = "taught_convexity"
 MADE_UP_CONVEXITY = "made_up_convexity"
-PREDICTED = "predicted_dimension"
 
 ORIGINAL, NAIVE, GLOBAL = "original", "naive", "global"
 NAMED, MISNAMED = "named", "misnamed"
@@ -79,7 +78,7 @@ def of_model(
     load: Callable[[int], tuple[ArrayLike, ArrayLike]],
     stimuli: Judged,
     settings: Measures,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> dict[str, pd.DataFrame]:
     """Measure every layer of a model.
 
     Parameters
@@ -93,20 +92,24 @@ def of_model(
 
     Returns
     -------
-    DataFrame
-        Columns layer, depth, measure, space, value, n.
-    DataFrame
-        The same and kind, concept: what was measured concept by concept.
+    dict of DataFrame
+        "layers", with columns layer, depth, measure, space, value, n; "concepts", the same and
+        kind, concept: what was measured concept by concept; and "dimensions", with columns layer,
+        depth, concept, and "dimension 1" ... as `predicted_dimensions` gives them.
     """
-    rows = [
-        {"layer": layer, "depth": layer / max(1, n_layers - 1), **row._asdict()}
-        for layer in tqdm(range(n_layers), unit="layer")
-        for row in of_layer(*load(layer), stimuli, settings)
-    ]
+    rows, predicted = [], []
+    for layer in tqdm(range(n_layers), unit="layer"):
+        where = {"layer": layer, "depth": layer / max(1, n_layers - 1)}
+        X, reference = (np.asarray(features, dtype=np.float64) for features in load(layer))
+        rows += [where | row._asdict() for row in of_layer(X, reference, stimuli, settings)]
+        predicted.append(predicted_dimensions(X, stimuli).assign(**where))
     table = pd.DataFrame(rows)
     of_concept = table["concept"] != ""
-    whole = table[~of_concept].drop(columns=["kind", "concept"])
-    return whole.reset_index(drop=True), table[of_concept].reset_index(drop=True)
+    return {
+        "layers": table[~of_concept].drop(columns=["kind", "concept"]).reset_index(drop=True),
+        "concepts": table[of_concept].reset_index(drop=True),
+        "dimensions": pd.concat(predicted, ignore_index=True),
+    }
 
 
 def of_layer(X: ArrayLike, reference: ArrayLike, stimuli: Judged, settings: Measures) -> list[Row]:
@@ -129,7 +132,26 @@ def of_layer(X: ArrayLike, reference: ArrayLike, stimuli: Judged, settings: Meas
     """
     X, reference = np.asarray(X, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     layer = _Layer(X, reference, stimuli, settings)
-    return [*_as_it_is(layer), *_aligned(layer), *_taught(layer), *_dimensions(layer)]
+    return [*_as_it_is(layer), *_aligned(layer), *_taught(layer)]
+
+
+def predicted_dimensions(X: np.ndarray, stimuli: Judged) -> pd.DataFrame:
+    """Human dimensions of each concept, predicted from the mean representation of its images.
+
+    Returns
+    -------
+    DataFrame
+        One row a concept, with columns concept and "dimension 1" ...; without rows where no
+        human dimensions are known.
+    """
+    if stimuli.dimensions is None:
+        return pd.DataFrame({"concept": []}, dtype=str)
+    means = pd.DataFrame(X).groupby(stimuli.concepts).mean().to_numpy()
+    predicted = concepts.predicted_dimensions(means, stimuli.dimensions)
+    columns = [f"dimension {1 + column}" for column in range(predicted.shape[1])]
+    table = pd.DataFrame(predicted, columns=columns)
+    table.insert(0, "concept", stimuli.names)
+    return table
 
 
 def _as_it_is(layer: _Layer) -> Iterator[Row]:
@@ -226,8 +248,9 @@ def _on_unseen(
         features = mapped(fitted)(reference)
         scores.append(_scores(features, unseen, settings.similarity))
         dots.append(_scores(scaled(fitted)(reference), unseen, "dot"))
-        human = stimuli.similarity[np.ix_(held_out, held_out)]
-        agreements.append(_rsa(features[held_out], human, settings.similarity))
+        if stimuli.similarity is not None:
+            human = stimuli.similarity[np.ix_(held_out, held_out)]
+            agreements.append(_rsa(features[held_out], human, settings.similarity))
         images = np.isin(stimuli.concepts, held_out)
         members = stimuli.categories[images]
         members = members.loc[:, members.sum() > 1]
@@ -290,17 +313,6 @@ def _taught(layer: _Layer) -> Iterator[Row]:
             yield rows[0]._replace(value=float(np.mean([row.value for row in rows])))
 
 
-def _dimensions(layer: _Layer) -> Iterator[Row]:
-    """Human dimensions of each concept, predicted from the mean representation of its images."""
-    X, stimuli = layer.X, layer.stimuli
-    n_concepts = len(stimuli.names)
-    means = np.stack([X[stimuli.concepts == concept].mean(axis=0) for concept in range(n_concepts)])
-    predicted = concepts.predicted_dimensions(means, stimuli.dimensions)
-    for number, column in enumerate(predicted.T, start=1):
-        for name, value in zip(stimuli.names, column, strict=True):
-            yield Row(f"{PREDICTED}_{number}", ORIGINAL, value, 1, "concept", name)
-
-
 def _convexities(space: str, features: np.ndarray, layer: _Layer) -> Iterator[Row]:
     """Of categories and, where concepts have several images, of these, in one graph."""
     classes = {CONVEXITY: layer.stimuli.categories}
@@ -320,6 +332,8 @@ def _alignment(
     """Agreement with all human judgments, of which the scores are those of the triplets."""
     _, _, stimuli, settings = layer
     yield Row(ODD_ONE_OUT, space, scores.mean(), len(scores))
+    if stimuli.similarity is None:
+        return
     n_pairs = len(features) * (len(features) - 1) // 2
     yield Row(RSA, space, _rsa(features, stimuli.similarity, settings.similarity), n_pairs)
 
@@ -357,24 +371,30 @@ def _by_concept(
     measure: str, space: str, scores: np.ndarray, triplets: np.ndarray, stimuli: Judged
 ) -> Iterator[Row]:
     """Mean score of the triplets about each concept, category and human dimension."""
-    weights = concepts.half_axes(stimuli.dimensions)
-    n_dimensions = stimuli.dimensions.shape[1]
-    ends = [
-        f"dimension {1 + column % n_dimensions}, towards {stimuli.names[farthest]}"
-        for column, farthest in enumerate(weights.argmax(axis=0))
-    ]
-    dominant = concepts.dominant_dimension(triplets, weights)
+    kept = triplets[:, :2].ravel()
+    yield from _means(measure, space, "concept", stimuli.names, kept, np.repeat(scores, 2))
     of_category = stimuli.category_of_concept
-    groups = {
-        "concept": (
-            stimuli.names,
-            concepts.triplets_of(triplets, np.eye(len(stimuli.names), dtype=bool), kept="either"),
-        ),
-        "category": (of_category.columns, concepts.triplets_of(triplets, of_category)),
-        "dimension": (ends, dominant[:, None] == np.arange(len(ends))),
-    }
-    for kind, (names, about) in groups.items():
-        for name, chosen in zip(names, about.T, strict=True):
-            if chosen.any():
-                value = float(scores[chosen].mean())
-                yield Row(measure, space, value, int(chosen.sum()), kind, str(name))
+    for name in of_category:
+        about = concepts.triplets_of(triplets, of_category[[name]]).ravel()
+        yield from _means(measure, space, "category", [name], np.where(about, 0, -1), scores)
+    if stimuli.dimensions is None:
+        return
+    dominant = concepts.dominant_dimension(triplets, concepts.half_axes(stimuli.dimensions))
+    yield from _means(measure, space, "dimension", stimuli.ends, dominant, scores)
+
+
+def _means(
+    measure: str,
+    space: str,
+    kind: str,
+    names: Sequence[str],
+    groups: np.ndarray,
+    scores: np.ndarray,
+) -> Iterator[Row]:
+    """Mean score of each group that has any; -1 is no group."""
+    in_group = groups >= 0
+    counts = np.bincount(groups[in_group], minlength=len(names))
+    sums = np.bincount(groups[in_group], scores[in_group], minlength=len(names))
+    for name, total, count in zip(names, sums.tolist(), counts.tolist(), strict=True):
+        if count:
+            yield Row(measure, space, total / count, count, kind, str(name))

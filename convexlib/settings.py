@@ -1,10 +1,34 @@
 """What a study file may say, checked by pydantic before anything runs."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    ValidationInfo,
+    model_validator,
+)
 
 Family = Literal["vit", "beit", "data2vec"]
+
+
+Kind = Literal["colors", "images92", "things", "folder"]
+"""Kinds of stimuli: the modules of `convexlib.stimuli`."""
+
+Broken = Literal["error", "skip"]
+"""What to do about an image that cannot be read."""
+
+
+def _beside_the_study_file(path: Path, info: ValidationInfo) -> Path:
+    """A path is meant as seen from the study file, whose folder is the context."""
+    return ((info.context or Path()) / path.expanduser()).resolve()
+
+
+FilePath = Annotated[Path, AfterValidator(_beside_the_study_file)]
 
 
 class _Settings(BaseModel):
@@ -27,6 +51,42 @@ class Images92Stimuli(_Settings):
     kind: Literal["images92"]
     seed: int = Field(0, ge=0)
     n_triplets: int = Field(ge=100)
+
+
+class ThingsStimuli(_Settings):
+    """Which images of THINGS, and how many of the 4.7 million judgments.
+
+    `images` are the reference image of each object, whose classes are judged for convexity too,
+    or all images; `categories` is a file of categories in the place of the published one.
+    """
+
+    kind: Literal["things"]
+    seed: int = Field(0, ge=0)
+    images: Literal["reference", "all"] = "reference"
+    n_triplets: int = Field(ge=1000)
+    categories: FilePath | None = None
+    broken: Broken = "error"
+
+
+class FolderStimuli(_Settings):
+    """One's own images, a folder a category, and one's own judgments, by one file.
+
+    Of judgments as a matrix of similarities, at most `n_triplets` triplets are drawn.
+    """
+
+    kind: Literal["folder"]
+    seed: int = Field(0, ge=0)
+    images: FilePath
+    triplets: FilePath | None = None
+    similarity: FilePath | None = None
+    n_triplets: int = Field(100_000, ge=100)
+    broken: Broken = "error"
+
+    @model_validator(mode="after")
+    def _judged_by_one_file(self) -> "FolderStimuli":
+        if (self.triplets is None) == (self.similarity is None):
+            raise ValueError("give human judgments as triplets or as similarity, one of the two")
+        return self
 
 
 class Checkpoint(_Settings):

@@ -15,7 +15,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from convexlib import store
-from convexlib.stimuli import Judged
+from convexlib.images import ImageFiles
+from convexlib.stimuli import PATH, Judged
 from convexlib.store import Result
 from convexlib.study import Model, Study
 
@@ -27,23 +28,28 @@ def stimuli(study: Study) -> Result:
 
     def write(folder: Path) -> None:
         arrays = {}
-        for split, (arrays[split], of_image) in kind(study).splits(study.file.stimuli).items():
+        for split, (images, of_image) in kind(study).splits(study.file.stimuli).items():
+            if images is not None:
+                arrays[split] = images
             of_image.to_parquet(folder / f"{split}.parquet")
         save_file(arrays, folder / "arrays.safetensors")
 
     dependencies = {
-        "settings": study.file.stimuli.model_dump(),
-        "code": _code(*_code_ofkind(study)),
-        "sources": {source.path: source.sha256 for source in kind(study).SOURCES},
-        "libraries": store.of_libraries("numpy", "pandas", "colour-science", "safetensors"),
+        "settings": study.file.stimuli.model_dump(mode="json"),
+        "code": _code(*_code_of_kind(study)),
+        "data": kind(study).depends_on(study.file.stimuli),
+        "libraries": store.of_libraries("numpy", "pandas", "pillow", "colour-science"),
     }
     return Result(f"{study.name}/stimuli", dependencies, write)
 
 
-def images(study: Study, split: str) -> tuple[np.ndarray, pd.DataFrame]:
+def images(study: Study, split: str) -> tuple[np.ndarray | ImageFiles, pd.DataFrame]:
     """Images and labels of one split: train, validation, test or reference."""
+    of_image = labels(study, split)
+    if PATH in of_image:
+        return ImageFiles(of_image[PATH]), of_image
     with safe_open(stimuli(study).get() / "arrays.safetensors", framework="numpy") as file:
-        return file.get_tensor(split), labels(study, split)
+        return file.get_tensor(split), of_image
 
 
 def labels(study: Study, split: str) -> pd.DataFrame:
@@ -96,7 +102,7 @@ def representations(study: Study, model: Model) -> Result:
         from convexlib.representations import extract
 
         source = model.source or checkpoint(study, model).get()
-        for split in SPLITS[2:]:
+        for split in {"test", _reference(study)}:
             extract(
                 source, images(study, split)[0], folder / split, pooling=study.file.measures.pooling
             )
@@ -118,15 +124,15 @@ def measures(study: Study, model: Model) -> Result:
         from convexlib.measures import of_model
         from convexlib.representations import load, n_layers
 
-        source = representations(study, model).get()
-        layers, concepts = of_model(
+        source, reference = representations(study, model).get(), _reference(study)
+        tables = of_model(
             n_layers(source / "test"),
-            lambda layer: (load(source / "test", layer), load(source / "reference", layer)),
+            lambda layer: (load(source / "test", layer), load(source / reference, layer)),
             judged(study),
             study.file.measures,
         )
-        layers.to_parquet(folder / "layers.parquet")
-        concepts.to_parquet(folder / "concepts.parquet")
+        for name, table in tables.items():
+            table.to_parquet(folder / f"{name}.parquet")
 
     dependencies = {
         "representations": representations(study, model).fingerprint,
@@ -140,7 +146,7 @@ def measures(study: Study, model: Model) -> Result:
             "judgments.py",
             "transforms.py",
             "checks.py",
-            *_code_ofkind(study),
+            *_code_of_kind(study),
         ),
         "libraries": store.of_libraries("numpy", "scipy", "scikit-learn", "numba", "pandas"),
     }
@@ -150,6 +156,12 @@ def measures(study: Study, model: Model) -> Result:
 def judged(study: Study) -> Judged:
     """What is known of the test images, and what people judged of the reference images."""
     return kind(study).judged(study.file.stimuli, labels(study, "test"), labels(study, "reference"))
+
+
+def _reference(study: Study) -> str:
+    """The split that holds the reference images: the test images, where they are the same."""
+    same = labels(study, "test").equals(labels(study, "reference"))
+    return "test" if same else "reference"
 
 
 def _fingerprint(study: Study, model: Model) -> str | dict[str, str]:
@@ -170,7 +182,7 @@ def kind(study: Study) -> ModuleType:
     return import_module(f"convexlib.stimuli.{study.file.stimuli.kind}")
 
 
-def _code_ofkind(study: Study) -> tuple[str, str]:
+def _code_of_kind(study: Study) -> tuple[str, str]:
     return "stimuli/__init__.py", f"stimuli/{study.file.stimuli.kind}.py"
 
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from convexlib.settings import Checkpoint, ColorStimuli, Images92Stimuli, Measures, Zoo
+from convexlib.settings import (
+    Checkpoint,
+    ColorStimuli,
+    FolderStimuli,
+    Images92Stimuli,
+    Measures,
+    ThingsStimuli,
+    Zoo,
+)
 from convexlib.stimuli.colors import WAVELENGTHS
 from convexlib.store import ROOT
 
@@ -31,7 +39,9 @@ _ARCHITECTURES = {
     "beit": "relative positions",
     "data2vec": "relative positions",
 }
-_N_CONCEPTS = {"colors": len(WAVELENGTHS), "images92": 92}
+_N_CONCEPTS = {"colors": len(WAVELENGTHS), "images92": 92, "things": 1854}
+
+Stimuli = ColorStimuli | Images92Stimuli | ThingsStimuli | FolderStimuli
 
 FACTORS = ("objective", "architecture", "size", "training data", "fine-tuning")
 """What may make a model more human, as Muttenthaler et al. (2022) group models."""
@@ -78,7 +88,7 @@ class StudyFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
-    stimuli: Annotated[ColorStimuli | Images92Stimuli, Field(discriminator="kind")]
+    stimuli: Annotated[Stimuli, Field(discriminator="kind")]
     zoo: Zoo | None = None
     models: tuple[Checkpoint, ...] = ()
     measures: Measures
@@ -97,7 +107,7 @@ class StudyFile(BaseModel):
 
     @model_validator(mode="after")
     def _measures_fit_the_stimuli(self) -> "StudyFile":
-        n_concepts = _N_CONCEPTS[self.stimuli.kind]
+        n_concepts = _n_concepts(self.stimuli)
         most_folds = n_concepts // 3
         n_folds, n_neighbors = self.measures.transform.n_folds, self.measures.n_neighbors
         if n_folds > most_folds:
@@ -252,7 +262,7 @@ def _read(path: Path, settings: Mapping[str, Any]) -> StudyFile:
     if settings and isinstance(content.get("measures"), dict):
         content["measures"] |= settings
     try:
-        return StudyFile.model_validate(content)
+        return StudyFile.model_validate(content, context=path.resolve().parent)
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:  # about several keys, which the message names
@@ -269,6 +279,14 @@ def _read(path: Path, settings: Mapping[str, Any]) -> StudyFile:
             "missing": "missing; add it",
         }.get(first["type"], first["msg"])
         raise ValueError(f"study file {str(path)!r}, key {key!r}{value}: {remedy}") from error
+
+
+def _n_concepts(stimuli: Stimuli) -> int:
+    if isinstance(stimuli, FolderStimuli):
+        from convexlib.stimuli.folder import find_images
+
+        return len(find_images(stimuli.images))
+    return _N_CONCEPTS[stimuli.kind]
 
 
 def _zoo_models(zoo: Zoo) -> tuple[Model, ...]:

@@ -23,7 +23,6 @@ from convexlib.measures import (
     ODD_ONE_OUT,
     ORIGINAL,
     OTHER_HALF_ODD_ONE_OUT,
-    PREDICTED,
     RSA,
     TAUGHT_CONVEXITY,
 )
@@ -88,11 +87,21 @@ def concept_measures(study: Study) -> pd.DataFrame:
     DataFrame
         The columns of `layer_measures`, and kind ("concept", "category" or "dimension") and
         concept, its name; a dimension is named by the concept farthest out at either end.
-        The measures:
-        "odd_one_out" and "held_out_odd_one_out" over the triplets about the concept, and
-        "predicted_dimension_1" ...: where ridge regression on the other concepts puts it.
+        The measures are "odd_one_out" and "held_out_odd_one_out" over the triplets about it.
     """
     return _stored(study, "concepts")
+
+
+def predicted_dimensions(study: Study) -> pd.DataFrame:
+    """Where ridge regression puts each concept: one row a model, seed, layer and concept.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `MODEL`, seed, layer, depth, concept, and "dimension 1" ..., predicted from the
+        other concepts. Without rows where no human dimensions are known.
+    """
+    return _stored(study, "dimensions")
 
 
 def layer_means(study: Study) -> pd.DataFrame:
@@ -309,7 +318,7 @@ def dimension_scores(study: Study) -> pd.DataFrame:
         One row a model, layer and dimension: measure ("dimension 1" ...), value, with a 95 %
         bootstrap interval over concepts, n (concepts). All seeds of a model count together.
     """
-    return _explained(study, _predicted(study), [*MODEL, "layer", "depth"])
+    return _explained(study, predicted_dimensions(study), [*MODEL, "layer", "depth"])
 
 
 def dimension_summary(study: Study) -> pd.DataFrame:
@@ -320,8 +329,27 @@ def dimension_summary(study: Study) -> pd.DataFrame:
     DataFrame
         One row a part, variant and dimension, as `dimension_scores`.
     """
-    halves = _in_parts(_predicted(study), _HALVES)
+    halves = _in_parts(predicted_dimensions(study), _HALVES)
     return _explained(study, halves, ["study", "part", "variant"])
+
+
+def last_layer_dimensions(study: Study) -> pd.DataFrame:
+    """R-squared of each human dimension at the last layer, the best explained first.
+
+    Returns
+    -------
+    DataFrame
+        One row a dimension, named by the concept farthest out, and variant: dimension, variant,
+        measure ("R²"), value, with a 95 % bootstrap interval over concepts, n (concepts).
+    """
+    predicted = predicted_dimensions(study)
+    table = _explained(study, predicted[predicted["depth"] == 1], ["study", "variant"])
+    number = table["measure"].str.removeprefix("dimension ").astype(int) - 1
+    ends = np.array(steps.judged(study).ends)
+    table["dimension"] = ends[number] if len(table) else ""
+    best = -table.groupby("dimension")["value"].transform("mean")
+    order = best.sort_values(kind="stable").index
+    return table.loc[order].assign(measure="R²").reset_index(drop=True)
 
 
 def predicted_positions(study: Study) -> pd.DataFrame:
@@ -337,20 +365,20 @@ def predicted_positions(study: Study) -> pd.DataFrame:
         x, y, image.
     """
     judged = steps.judged(study)
+    axes = {"dimension 1": "x", "dimension 2": "y"}
+    table = predicted_dimensions(study).rename(columns=axes)
+    if table.empty:
+        return pd.DataFrame(columns=["panel", "concept", "x", "y", "image"])
     people = pd.DataFrame(
         {"panel": "people", "concept": judged.names}
         | dict(zip("xy", judged.dimensions.T[:2], strict=True))
     )
-    table = concept_measures(study)
-    table = table[table["measure"].isin([f"{PREDICTED}_1", f"{PREDICTED}_2"])]
     table = table[table["depth"] == 1]
     if (table["variant"] == "pretrained").any():
         table = table[table["variant"] == "pretrained"]
     table["panel"] = table["family"].where(table["size"] != ADDED, table["model"])
-    means = table.groupby(["panel", "concept", "measure"], sort=False)["value"].mean()
-    models = means.unstack("measure", sort=False).reset_index()
-    models.columns = ["panel", "concept", "x", "y"]
-    return pd.concat([people, models]).merge(_pictures(study), on="concept", sort=False)
+    models = table.groupby(["panel", "concept"], sort=False)[["x", "y"]].mean().reset_index()
+    return pd.concat([people, models]).merge(pictures(study), on="concept", sort=False)
 
 
 def best_and_worst(study: Study, *, n_concepts: int = 5) -> pd.DataFrame:
@@ -366,7 +394,7 @@ def best_and_worst(study: Study, *, n_concepts: int = 5) -> pd.DataFrame:
     table = table[(table["kind"] == "concept") & (table["measure"] == HELD_OUT_ODD_ONE_OUT)]
     ranks = _original(table).groupby("concept")["value"].mean().rank(method="first")
     shown = ranks[(ranks <= n_concepts) | (ranks > len(ranks) - n_concepts)]
-    table = table[table["concept"].isin(shown.index)].merge(_pictures(study), on="concept")
+    table = table[table["concept"].isin(shown.index)].merge(pictures(study), on="concept")
     return table.sort_values(
         "concept", key=lambda concept: -concept.map(shown), kind="stable", ignore_index=True
     )
@@ -433,6 +461,33 @@ def model_contrasts(study: Study) -> pd.DataFrame:
 def words(study: Study) -> dict[str, str]:
     """What the concepts and the categories of a study are called."""
     return dict(steps.kind(study).WORDS)
+
+
+def noise_ceiling(study: Study) -> tuple[float, float] | None:
+    """Lower and upper noise ceiling of the judgments, where some were made more than once."""
+    return steps.judged(study).ceiling
+
+
+def pictures(study: Study) -> pd.DataFrame:
+    """The reference image of each concept.
+
+    Returns
+    -------
+    DataFrame
+        One row a concept: concept, category (the first that it belongs to, or none), and image,
+        which is None where the licence does not allow to show it.
+    """
+    judged = steps.judged(study)
+    members = judged.category_of_concept
+    category = members.columns.to_numpy()[members.to_numpy().argmax(axis=1)]
+    shown = steps.images(study, "reference")[0] if steps.kind(study).MAY_SHOW else None
+    return pd.DataFrame(
+        {
+            "concept": judged.names,
+            "category": np.where(members.any(axis=1), category, "none"),
+            "image": [None] * len(members) if shown is None else [*map(np.asarray, shown)],
+        }
+    )
 
 
 def stress(study: Study) -> float:
@@ -533,12 +588,6 @@ def _stored(study: Study, name: str) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).astype({"seed": "Int64"})
 
 
-def _pictures(study: Study) -> pd.DataFrame:
-    """The reference image of each concept."""
-    images, _ = steps.images(study, "reference")
-    return pd.DataFrame({"concept": steps.judged(study).names, "image": [*images]})
-
-
 def _paired_deltas(study: Study) -> pd.DataFrame:
     table = _original(layer_measures(study))
     table = table[(table["size"] != ADDED) & table["measure"].isin(_BASIC)]
@@ -580,26 +629,16 @@ def _gains(study: Study) -> pd.DataFrame:
     return table.assign(gain=table["after"] - table["before"])
 
 
-def _predicted(study: Study) -> pd.DataFrame:
-    """Where ridge regression puts each concept in each human dimension."""
-    table = concept_measures(study)
-    return table[table["measure"].str.startswith(PREDICTED)]
-
-
 def _explained(study: Study, predicted: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """R-squared of predicted human dimensions, of all rows of a group together."""
     judged = steps.judged(study)
-    human = {
-        (f"{PREDICTED}_{1 + column}", name): value
-        for name, point in zip(judged.names, judged.dimensions, strict=True)
-        for column, value in enumerate(point)
-    }
     rows = []
-    for key, group in predicted.groupby([*keys, "measure"], sort=False):
-        y = [human[pair] for pair in zip(group["measure"], group["concept"], strict=True)]
-        r_squared = statistics.r_squared(y, group["value"], group["concept"])
-        dimension = f"dimension {key[-1].removeprefix(PREDICTED + '_')}"
-        rows.append([*key[:-1], dimension, *r_squared, group["concept"].nunique()])
+    for key, group in predicted.groupby(keys, sort=False):
+        concepts = pd.Index(judged.names).get_indexer(group["concept"])
+        for number, y in enumerate(judged.dimensions[concepts].T, start=1):
+            dimension = f"dimension {number}"
+            r_squared = statistics.r_squared(y, group[dimension], concepts)
+            rows.append([*key, dimension, *r_squared, group["concept"].nunique()])
     return pd.DataFrame(rows, columns=[*keys, "measure", *statistics.Estimate._fields, "n"])
 
 

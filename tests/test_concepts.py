@@ -198,27 +198,19 @@ def test_a_triplet_is_about_what_its_kept_pair_shares_and_the_odd_one_lacks() ->
         triplets_of(triplets, membership),
         [[True, False, False], [False, True, False], [False, False, False]],
     )
-    np.testing.assert_array_equal(
-        triplets_of(triplets, membership, kept="either"),
-        [[True, False, False], [False, True, False], [False, False, False]],
-    )
-    np.testing.assert_array_equal(
-        triplets_of([[2, 3, 1]], membership, kept="either"), [[False, True, False]]
-    )
 
 
 @pytest.mark.parametrize(
-    ("membership", "kept", "message"),
+    ("membership", "message"),
     [
-        (np.ones((3, 2)), "both", "dtype float64; give a boolean matrix"),
-        (np.ones(3, dtype=bool), "both", r"shape \(3,\)"),
-        (np.ones((2, 2), dtype=bool), "both", "X has rows 0 to 1"),
-        (np.ones((3, 2), dtype=bool), "all", "kept is 'all'; choose 'both' or 'either'"),
+        (np.ones((3, 2)), "dtype float64; give a boolean matrix"),
+        (np.ones(3, dtype=bool), r"shape \(3,\)"),
+        (np.ones((2, 2), dtype=bool), "X has rows 0 to 1"),
     ],
 )
-def test_a_mistake_in_the_categories_is_named(membership, kept: str, message: str) -> None:
+def test_a_mistake_in_the_categories_is_named(membership, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        triplets_of([[0, 1, 2]], membership, kept=kept)
+        triplets_of([[0, 1, 2]], membership)
 
 
 def test_spose_holds_most_dimensions_of_vice(spose: np.ndarray, vice: np.ndarray) -> None:

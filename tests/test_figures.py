@@ -83,7 +83,14 @@ def test_a_figure_without_its_pairs_says_so(tiny_results: Study) -> None:
 def test_the_similarity_matrix_is_shown_as_it_is() -> None:
     similarity = colors.human_similarity()
     axes = figures.panels(1, 1)
-    ax = figures.similarity_matrix(similarity, colors.WAVELENGTHS, axes[0, 0])
+    ax = figures.similarity_matrix(
+        similarity,
+        colors.WAVELENGTHS,
+        axes[0, 0],
+        groups_name="wavelength (nm)",
+        name="similarity",
+        limits=(0, 1),
+    )
     np.testing.assert_array_equal(ax.images[0].get_array(), similarity)
     assert [label.get_text() for label in ax.get_xticklabels()] == [
         str(wavelength) for wavelength in colors.WAVELENGTHS

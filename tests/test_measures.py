@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from convexlib import measures
 from convexlib.concepts import nonmetric_mds, predicted_dimensions
 from convexlib.convexity import graph_convexity_score
 from convexlib.judgments import (
@@ -177,11 +178,11 @@ def test_human_names_bring_alignment_and_made_up_ones_do_not() -> None:
 
 
 def test_dimensions_are_predicted_from_the_mean_of_the_images_of_a_concept(layer: tuple) -> None:
-    X, _, judged, table = layer
-    table = table.query("measure == 'predicted_dimension_2'")
+    X, _, judged, _ = layer
+    table = measures.predicted_dimensions(X, judged)
     means = X.reshape(N_CONCEPTS, N_IMAGES, -1).mean(axis=1)
     expected = predicted_dimensions(means, judged.dimensions)[:, 1]
-    np.testing.assert_allclose(table["value"], expected)
+    np.testing.assert_allclose(table["dimension 2"], expected)
     assert table["concept"].tolist() == judged.names
 
 
@@ -215,7 +216,8 @@ def test_a_space_that_agrees_in_all_needs_no_temperature() -> None:
 
 def test_layers_are_measured_one_by_one_with_their_depth(layer: tuple) -> None:
     *_, judged, table = layer
-    layers, by_concept = of_model(2, lambda layer: a_layer(layer), judged, SETTINGS)
+    by_name = of_model(2, lambda layer: a_layer(layer), judged, SETTINGS)
+    layers, by_concept = by_name["layers"], by_name["concepts"]
     assert set(layers["depth"]) == {0.0, 1.0}
     assert set(by_concept["kind"]) == {"concept", "category", "dimension"}
     alone = values(table)

@@ -131,11 +131,11 @@ def test_the_accuracies_of_the_concepts_are_those_of_their_triplets(tiny_results
 
 
 def test_a_dimension_is_explained_over_all_seeds_of_a_model(tiny_results: Study) -> None:
-    predicted = tables.concept_measures(tiny_results).query(
-        "model == 'vit-base-finetuned' and layer == 1 and measure == 'predicted_dimension_2'"
+    predicted = tables.predicted_dimensions(tiny_results).query(
+        "model == 'vit-base-finetuned' and layer == 1"
     )
     y = colors.human_dimensions().coordinates[:, 1]
-    residuals = predicted["value"] - np.tile(y, 2)
+    residuals = predicted["dimension 2"] - np.tile(y, 2)
     expected = 1 - (residuals**2).sum() / (2 * ((y - y.mean()) ** 2).sum())
     scores = tables.dimension_scores(tiny_results).query(
         "model == 'vit-base-finetuned' and layer == 1 and measure == 'dimension 2'"

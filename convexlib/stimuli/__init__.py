@@ -1,16 +1,25 @@
 """Images, their labels and what people judged of them: one module a kind of study.
 
-Each module has `splits(settings)`, which gives the images and labels of every split (at least
-"test", whose classes are judged for convexity, and "reference", to which the judgments refer),
-`judged(settings, of_test, of_reference)`, which gives what people judged, from the labels of these
-two splits, `CONCEPT`, the column of the labels that names the concept, `WORDS`, what concepts and
-categories are called, and `SOURCES`, the files that it needs from the network.
+Each module has:
+
+- `splits(settings)`: images and labels of every split, at least "test", whose classes are judged
+  for convexity, and "reference", to which the judgments refer. Images are an array, or None where
+  the labels have a column `PATH` with the file of each.
+- `judged(settings, of_test, of_reference)`: what people judged, from the labels of these two.
+- `depends_on(settings)`: what the images and judgments depend on besides settings and code.
+- `CONCEPT`: the column of the labels that names the concept.
+- `WORDS`: what concepts and categories are called.
+- `MAY_SHOW`: whether a page may show the images.
+- `SOURCES`: the files that it needs from the network.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+
+PATH = "path"
+"""The label column that holds the file of an image."""
 
 
 class Judged(NamedTuple):
@@ -26,27 +35,40 @@ class Judged(NamedTuple):
         Of the concepts.
     triplets : ndarray of int, shape (n_triplets, 3)
         Human judgments of the reference images.
-    similarity : ndarray of shape (n_concepts, n_concepts)
+    similarity : ndarray of shape (n_concepts, n_concepts), optional
         Human similarity of the reference images.
-    dimensions : ndarray of shape (n_concepts, n_dimensions)
+    dimensions : ndarray of shape (n_concepts, n_dimensions), optional
         A human embedding of the reference images.
-    stress : float
-        How badly the embedding fits the judgments.
+    stress : float, optional
+        How badly the embedding fits the similarity, if it was scaled from it.
+    ceiling : tuple of two floats, optional
+        Lower and upper noise ceiling of the odd-one-out accuracy.
     """
 
     categories: pd.DataFrame
     concepts: np.ndarray
     names: list[str]
     triplets: np.ndarray
-    similarity: np.ndarray
-    dimensions: np.ndarray
-    stress: float
+    similarity: np.ndarray | None = None
+    dimensions: np.ndarray | None = None
+    stress: float = float("nan")
+    ceiling: tuple[float, float] | None = None
 
     @property
     def category_of_concept(self) -> pd.DataFrame:
         """Categories of each concept, those of its first image, (n_concepts, n_categories)."""
         first = np.unique(self.concepts, return_index=True)[1]
         return self.categories.iloc[first].reset_index(drop=True)
+
+    @property
+    def ends(self) -> list[str]:
+        """Names of the positive ends of the human dimensions, then of the negative ones."""
+        ends = [*self.dimensions.argmax(axis=0), *self.dimensions.argmin(axis=0)]
+        n_dimensions = self.dimensions.shape[1]
+        return [
+            f"dimension {1 + column % n_dimensions}, towards {self.names[farthest]}"
+            for column, farthest in enumerate(ends)
+        ]
 
     @property
     def n_images(self) -> int:

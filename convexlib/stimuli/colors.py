@@ -29,8 +29,14 @@ CONCEPT = "hue"
 CATEGORY = "color_name"
 """The label column that plays the role of the THINGS categories."""
 
-WORDS = {"concepts": "hues", "categories": "colour names"}
-"""What the figures call them."""
+WORDS = {
+    "concept": "hue",
+    "concepts": "hues",
+    "category": "colour name",
+    "categories": "colour names",
+}
+
+MAY_SHOW = True
 
 SOURCES = ()
 """Nothing comes from the network."""
@@ -259,6 +265,11 @@ def splits(settings: ColorStimuli) -> dict[str, tuple[np.ndarray, pd.DataFrame]]
         for stream, (name, n_per_hue) in enumerate(sizes.items())
     }
     return drawn | {"reference": reference_images()}
+
+
+def depends_on(settings: ColorStimuli) -> dict[str, str]:
+    """Nothing else: images and judgments are made here."""
+    return {}
 
 
 def judged(settings: ColorStimuli, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> Judged:

@@ -33,12 +33,19 @@ JUDGMENTS = Source(
 SOURCES = (IMAGES, JUDGMENTS)
 
 
-CONCEPT = "image"
-"""The label column that plays the role of the THINGS objects: each image is its own."""
+CONCEPT = "object"
+"""The label column that plays the role of the THINGS objects: each image shows its own."""
 
 CATEGORY = "category"
 
-WORDS = {"concepts": "images", "categories": "categories"}
+WORDS = {
+    "concept": "object",
+    "concepts": "objects",
+    "category": "category",
+    "categories": "categories",
+}
+
+MAY_SHOW = True
 
 
 def splits(settings: Images92Stimuli) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
@@ -47,20 +54,28 @@ def splits(settings: Images92Stimuli) -> dict[str, tuple[np.ndarray, pd.DataFram
     return {"test": (images(), labels), "reference": (images(), labels)}
 
 
+def depends_on(settings: Images92Stimuli) -> dict[str, str | None]:
+    """The files that hold the images and the judgments."""
+    return {source.path: source.sha256 for source in SOURCES}
+
+
 def judged(settings: Images92Stimuli, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> Judged:
     """The judgments of all sixteen, and their mean similarity scaled in two dimensions."""
     from convexlib.concepts import nonmetric_mds
+    from convexlib.judgments import noise_ceiling
 
     mean = human_similarity().mean(axis=0)
     scaled = nonmetric_mds(mean)
+    triplets = human_triplets(settings.n_triplets, random_state=settings.seed)
     return Judged(
         categories=pd.get_dummies(of_test[CATEGORY], dtype=bool),
         concepts=np.arange(len(of_test)),
-        names=[f"image {number}" for number in of_reference[CONCEPT]],
-        triplets=human_triplets(settings.n_triplets, random_state=settings.seed),
+        names=[f"{name} {n}" for n, name in enumerate(of_reference[CATEGORY], start=1)],
+        triplets=triplets,
         similarity=mean,
         dimensions=scaled.coordinates,
         stress=scaled.stress,
+        ceiling=noise_ceiling(triplets),
     )
 
 

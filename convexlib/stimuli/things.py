@@ -2,13 +2,15 @@
 
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from convexlib import downloads
+from convexlib import downloads, store
 from convexlib.downloads import Source
+from convexlib.settings import ThingsStimuli
+from convexlib.stimuli import Judged, files
 
 PASSWORD = "CONVEXLIB_THINGS_PASSWORD"
 """Environment variable with the password of the images."""
@@ -48,6 +50,18 @@ SPOSE_LABELS_FILE = "things/labels_66.txt"
 TRIALS_FILE = "things/triplets_large_final_correctednc_correctedorder.csv"
 
 
+CONCEPT = files.CONCEPT
+
+WORDS = {
+    "concept": "object",
+    "concepts": "objects",
+    "category": "category",
+    "categories": "categories",
+}
+
+MAY_SHOW = False
+
+
 class Trials(NamedTuple):
     """Odd-one-out trials, one row each.
 
@@ -66,6 +80,44 @@ class Trials(NamedTuple):
     ceiling_set: np.ndarray
     subject: np.ndarray
     reaction_time: np.ndarray
+
+
+def splits(settings: ThingsStimuli) -> dict[str, tuple[None, pd.DataFrame]]:
+    """The reference images, or all; files are read one by one."""
+    found = image_paths(reference_only=settings.images == "reference")
+    return files.splits(found, broken=settings.broken)
+
+
+def depends_on(settings: ThingsStimuli) -> dict[str, Any]:
+    """The published files, and that of one's own categories."""
+    published = {source.path: source.sha256 for source in SOURCES}
+    return published | store.of_files([settings.categories] if settings.categories else [])
+
+
+def judged(settings: ThingsStimuli, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> Judged:
+    """Training judgments, drawn at random; SPoSE and VICE, both learned from all of these.
+
+    Similarity is the dot product of SPoSE, from which its choices follow by a softmax. The
+    dimensions are those of VICE. The noise ceiling is that of the first repeated test set.
+    """
+    from convexlib.judgments import noise_ceiling
+
+    triplets = read_triplets("trainset")
+    if settings.n_triplets < len(triplets):
+        rng = np.random.default_rng(settings.seed)
+        triplets = triplets[rng.choice(len(triplets), settings.n_triplets, replace=False)]
+    weights, _ = spose()
+    trials = read_trials()
+    of_concept = categories(settings.categories).loc[of_test[CONCEPT]]
+    return Judged(
+        categories=of_concept.reset_index(drop=True),
+        concepts=pd.Index(concepts()).get_indexer(of_test[CONCEPT]),
+        names=concepts(),
+        triplets=triplets,
+        similarity=weights @ weights.T,
+        dimensions=vice().astype(float),
+        ceiling=noise_ceiling(trials.triplets[trials.ceiling_set == 1]),
+    )
 
 
 @cache
@@ -139,34 +191,16 @@ def spose() -> tuple[np.ndarray, list[str]]:
     return np.loadtxt(folder / SPOSE_FILE), labels
 
 
-def read_triplets(path: Path, *, n_concepts: int = N_CONCEPTS) -> np.ndarray:
-    """Triplets from a text file: three indices a line, from 0, the odd one last.
+@cache
+def read_triplets(name: str) -> np.ndarray:
+    """Triplets of a published file, int (n_triplets, 3), the odd one last.
 
-    Raises
-    ------
-    ValueError
-        If a line does not hold three whole numbers, or they are no three concepts.
+    Parameters
+    ----------
+    name : str
+        "trainset", "validationset", "testset1", "testset2", "testset2_repeat" or "testset3".
     """
-    from convexlib import checks
-
-    try:
-        table = pd.read_csv(path, sep=r"\s+", header=None)
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r} is no file of triplets: {error}") from error
-    if table.shape[1] != 3 or table.isna().to_numpy().any():
-        raise ValueError(
-            f"{str(path)!r} has {table.shape[1]} columns; give three indices a line, the odd one "
-            "last"
-        )
-    if not all(kind.kind in "iu" for kind in table.dtypes):
-        raise ValueError(
-            f"{str(path)!r} holds something else than whole numbers; give three indices a line"
-        )
-    triplets = table.to_numpy(dtype=np.int64)
-    try:
-        return checks.triplets(triplets, n_concepts)
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r}: {error}") from error
+    return files.read_triplets(downloads.root() / "things" / f"{name}.txt", concepts())
 
 
 def read_trials(path: Path | None = None) -> Trials:
