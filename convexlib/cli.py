@@ -33,17 +33,8 @@ def fetch(study: StudyName) -> None:
     from convexlib.checkpoints import locate
 
     files, models = studies.sources(study)
-    sizes = [downloads.size(source) for source in files]
-    for source, size in zip(files, sizes, strict=True):
-        state = "is there" if size == 0 else f"{size / 1e6:.1f} MB" if size else "size unknown"
-        typer.echo(f"{source.path} ({state}). {source.licence} Cite {source.cite}.")
     if files:
-        typer.echo(
-            f"{sum(filter(None, sizes)) / 1e6:.1f} MB to load; "
-            f"{downloads.free_space() / 1e9:.1f} GB free in {downloads.root()}"
-        )
-    for source in files:
-        downloads.fetch(source)
+        downloads.fetch_all(files, typer.echo)
     for model in models:
         typer.echo(f"{model}: {locate(model)}")
     if not files and not models:

@@ -8,10 +8,12 @@ import stat
 import sys
 import time
 import zipfile
-from collections.abc import Iterable
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import pooch
 import pyzipper
@@ -21,12 +23,19 @@ from tqdm import tqdm
 
 from convexlib.store import ROOT
 
+_OSF = "https://api.osf.io/v2"
 _TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
 _ATTEMPTS = 6
 _LONGEST_PAUSE = 60  # seconds
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _PIECE = 2**16
 _ROOM = 1.1  # of what a file needs, to be left on the disk
+
+_PASSING = (  # the connection failed, and not the disk
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+)
 
 
 @dataclass(frozen=True)
@@ -38,12 +47,19 @@ class Source:
     path : str
         Below the data folder.
     url : str
+        Either an address, or ``osf:`` with a project of the Open Science Framework and a path in
+        it, such as ``osf:f5rn6/variables/labels.txt``.
     licence : str
         What may be done with it, in a sentence.
     cite : str
         Key in ``references.bib`` of what to cite.
     sha256 : str, optional
-        Without it, the size that the server names is all that is checked.
+        Without it, a file is checked by what OSF says of it, or by the size that the server names.
+    unpack : str, optional
+        The folder of a zip archive, below the data folder. It is put in place once everything is
+        unpacked; where it is, the archive need not be.
+    password : str, optional
+        Environment variable with the password of the archive.
     """
 
     path: str
@@ -51,6 +67,8 @@ class Source:
     licence: str
     cite: str
     sha256: str | None = None
+    unpack: str | None = None
+    password: str | None = None
 
 
 def root() -> Path:
@@ -59,25 +77,19 @@ def root() -> Path:
 
 
 def find(source: Source) -> Path:
-    """Where a file lies in the data folder.
+    """Where a file lies in the data folder, or the folder of an archive.
 
     Raises
     ------
     ValueError
         If it is not there, or is not what it should be.
     """
-    path = root() / source.path
-    if not path.is_file():
+    if not _is_here(source):
         raise ValueError(
-            f"{source.path!r} is not in the data folder {str(root())!r}; run `convexlib fetch`, or "
-            "let CONVEXLIB_DATA name the folder that holds it"
+            f"{(source.unpack or source.path)!r} is not in the data folder {str(root())!r}; run "
+            "`convexlib fetch`, or let CONVEXLIB_DATA name the folder that holds it"
         )
-    if source.sha256 and pooch.file_hash(str(path)) != source.sha256:
-        raise ValueError(
-            f"{str(path)!r} is not the published file: its SHA-256 is another; remove it and run "
-            "`convexlib fetch`"
-        )
-    return path
+    return root() / source.unpack if source.unpack else _checked(source)
 
 
 def fetch(source: Source) -> Path:
@@ -86,45 +98,80 @@ def fetch(source: Source) -> Path:
     Returns
     -------
     Path
-        Of the whole file.
+        Of the whole file, or of the folder of an archive.
 
     Raises
     ------
     ValueError
-        If the server cannot be reached or refuses, the content is not the published one, or the
-        disk is full.
+        If the server cannot be reached or refuses, the content is not the published one, the
+        password is missing or wrong, or the disk is full.
     """
-    path = root() / source.path
-    if path.is_file():
+    if _is_here(source):
         return find(source)
+    path = root() / source.path
+    password = _password(source)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
-            if not path.is_file():
+            if _is_here(source):
+                return find(source)
+            if path.is_file():
+                _checked(source)
+            else:
                 _download(source, path)
-    except PermissionError as error:
+            if source.unpack:
+                _unpack_whole(path, root() / source.unpack, password)
+    except OSError as error:
         raise ValueError(
-            f"{source.path!r} is not in the data folder {str(root())!r}, which cannot be written; "
-            "let CONVEXLIB_DATA name another"
+            f"{source.path!r} is not in the data folder {str(root())!r}, which cannot be written "
+            f"({error.strerror or error}); let CONVEXLIB_DATA name another"
         ) from error
-    return path
+    return find(source)
+
+
+def fetch_all(sources: Sequence[Source], say: Callable[[str], None]) -> None:
+    """Say what each file is and how much there is to load, then load what is not there.
+
+    Raises
+    ------
+    ValueError
+        As `fetch`; before anything is loaded, if a password is missing or the disk is too small.
+    """
+    for source in sources:
+        if not _is_here(source):
+            _password(source)
+    sizes = [size(source) for source in sources]
+    for source, n_bytes in zip(sources, sizes, strict=True):
+        state = "size unknown" if n_bytes is None else _shown(n_bytes) if n_bytes else "is there"
+        name = source.unpack if source.unpack and _is_here(source) else source.path
+        say(f"{name} ({state}). {source.licence} Cite {source.cite}.")
+    total = needed = sum(filter(None, sizes))
+    say(f"{_shown(total)} to load; {_shown(free_space())} free in {root()}")
+    for source, n_bytes in zip(sources, sizes, strict=True):
+        if source.unpack and not _is_here(source):  # images take as much again, unpacked
+            archive = root() / source.path
+            needed += n_bytes or (archive.stat().st_size if archive.is_file() else 0)
+    _check_room(needed, root(), "what is to load and unpack")
+    for source in sources:
+        fetch(source)
 
 
 def size(source: Source) -> int | None:
     """Bytes that `fetch` would load: 0 if the file is there, None if the server does not say."""
-    if (root() / source.path).is_file():
+    if _is_here(source) or (root() / source.path).is_file():
         return 0
-    response = _patiently("HEAD", source.url, allow_redirects=True)
-    length = response.headers.get("Content-Length")
+    place = _located(source)
+    if place.size is not None:
+        return place.size
+    headers = {"Accept-Encoding": "identity"}
+    with _patiently("GET", place.url, headers=headers, stream=True) as response:
+        length = response.headers.get("Content-Length")
     return int(length) if length else None
 
 
 def free_space() -> int:
     """Bytes left on the disk of the data folder."""
-    folder = root()
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return _free_space(root())
 
 
 def unpack(archive: Path, folder: Path, *, password: str | None = None) -> None:
@@ -136,6 +183,7 @@ def unpack(archive: Path, folder: Path, *, password: str | None = None) -> None:
     folder : Path
         No file is written outside of it, whatever the archive says.
     password : str, optional
+        It is tried on the smallest file before anything is written.
 
     Raises
     ------
@@ -148,34 +196,115 @@ def unpack(archive: Path, folder: Path, *, password: str | None = None) -> None:
             members = [member for member in file.infolist() if not member.is_dir()]
             for member in members:
                 _check_member(member, archive)
-            missing = [m for m in members if not _is_there(m, folder / m.filename)]
+            file.setpassword(password.encode() if password else None)
+            _try_password(file, members, archive, password)
+            missing = [m for m in members if not _is_unpacked(m, folder / m.filename)]
             _check_room(sum(member.file_size for member in missing), folder, str(archive))
-            secret = password.encode() if password else None
             for member in tqdm(missing, desc=f"unpacking {archive.name}", unit="file"):
-                _unpack_one(file, member, folder / member.filename, secret)
-    except (zipfile.BadZipFile, pyzipper.BadZipFile) as error:
+                _unpack_one(file, member, folder / member.filename)
+    except (zipfile.BadZipFile, pyzipper.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(
             f"{str(archive)!r} is no whole zip archive ({error}); remove it and fetch it again"
         ) from error
-    except RuntimeError as error:  # what zipfile raises of passwords
+
+
+class _Place(NamedTuple):
+    """Where a file comes from, and what is known of it beforehand."""
+
+    url: str
+    sha256: str | None = None
+    size: int | None = None
+
+
+def _located(source: Source) -> _Place:
+    if not source.url.startswith("osf:"):
+        return _Place(source.url, source.sha256)
+    project, *path = source.url.removeprefix("osf:").split("/")
+    place = _Place(f"{_OSF}/nodes/{project}/files/osfstorage/")
+    for depth, name in enumerate(path, start=1):
+        entries = _listing(place.url)
+        wanted = name if depth == len(path) else f"{name}/"
+        if wanted not in entries:
+            raise ValueError(
+                f"{'/'.join(path)!r} is not in the OSF project {project}: its folder "
+                f"{'/' + '/'.join(path[: depth - 1])!r} holds "
+                f"{', '.join(sorted(entries)) or 'nothing'}"
+            )
+        place = entries[wanted]
+    return place._replace(sha256=source.sha256 or place.sha256)
+
+
+@cache
+def _listing(url: str) -> dict[str, _Place]:
+    """What a folder on OSF holds, by name; folders end in a slash and lead to their listing."""
+    places = {}
+    page = f"{url}?page[size]=100"
+    try:
+        while page:
+            answer = _patiently("GET", page).json()
+            for entry in answer["data"]:
+                about = entry["attributes"]
+                if about["kind"] == "folder":
+                    folder = entry["relationships"]["files"]["links"]["related"]["href"]
+                    places[f"{about['name']}/"] = _Place(folder)
+                else:
+                    hashes = (about.get("extra") or {}).get("hashes") or {}
+                    file = entry["links"]["download"]
+                    places[about["name"]] = _Place(file, hashes.get("sha256"), about.get("size"))
+            page = answer["links"].get("next")
+    except (requests.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{str(archive)!r} cannot be opened: the password is "
-            f"{'wrong' if password else 'missing'}"
+            f"{page} gave something else than a list of files; try again later, or report it"
         ) from error
+    return places
+
+
+def _is_here(source: Source) -> bool:
+    path = root() / (source.unpack or source.path)
+    return any(path.iterdir()) if source.unpack and path.is_dir() else path.is_file()
+
+
+def _checked(source: Source) -> Path:
+    path = root() / source.path
+    if source.sha256 and pooch.file_hash(str(path)) != source.sha256:
+        raise ValueError(
+            f"{str(path)!r} is not the published file: its SHA-256 is another; remove it and run "
+            "`convexlib fetch`"
+        )
+    return path
+
+
+def _password(source: Source) -> str | None:
+    """The password of an archive, from the environment."""
+    password = os.environ.get(source.password) if source.password else None
+    if source.password and not password:
+        raise ValueError(
+            f"{source.path!r} is encrypted; set {source.password} to its password. {source.licence}"
+        )
+    return password
+
+
+def _shown(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
+
+
+def _free_space(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def _download(source: Source, path: Path) -> None:
     """By pooch, which checks the file and puts it in place as a whole."""
+    place = _located(source)
 
     def downloader(url: str, output: str, _: Any) -> None:
         partial, about = Path(f"{path}.partial"), Path(f"{path}.partial.json")
         for attempt in range(_ATTEMPTS):
             try:
-                _load_rest(source, partial, about)
+                _load_rest(place.url, source.path, partial, about)
                 break
-            except (requests.RequestException, OSError) as error:
-                if not _is_passing(error):
-                    raise
+            except _PASSING as error:
                 if attempt == _ATTEMPTS - 1:
                     raise ValueError(
                         f"{url} broke off {_ATTEMPTS} times ({type(error).__name__}); what was "
@@ -184,38 +313,36 @@ def _download(source: Source, path: Path) -> None:
                 _pause(attempt)
         partial.replace(output)
         about.unlink(missing_ok=True)
+        if place.size not in (None, Path(output).stat().st_size):
+            raise ValueError(_other(url, "size"))
 
-    known = f"sha256:{source.sha256}" if source.sha256 else None
+    known = f"sha256:{place.sha256}" if place.sha256 else None
     logger = pooch.get_logger()
     level, logger.level = logger.level, logging.WARNING
     try:
-        pooch.retrieve(source.url, known, path.name, path.parent, downloader=downloader)
+        pooch.retrieve(place.url, known, path.name, path.parent, downloader=downloader)
     except ValueError as error:
         if "hash" not in str(error):
             raise
-        raise ValueError(
-            f"{source.url} gave a file that is not the published one: its SHA-256 is another; try "
-            "again later, or report it"
-        ) from error
+        raise ValueError(_other(place.url, "SHA-256")) from error
     finally:
         logger.level = level
 
 
-def _is_passing(error: Exception) -> bool:
-    """Whether it is the connection that failed, and not the disk."""
-    return isinstance(
-        error,
-        requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError,
+def _other(url: str, what: str) -> str:
+    return (
+        f"{url} gave a file that is not the published one: its {what} is another; try again later, "
+        "or report it"
     )
 
 
-def _load_rest(source: Source, partial: Path, about: Path) -> None:
+def _load_rest(url: str, name: str, partial: Path, about: Path) -> None:
     """Append to a file what is missing of it, if it is still the same at the source."""
     begun = partial.stat().st_size if partial.is_file() and about.is_file() else 0
     headers = {"Accept-Encoding": "identity"}
     if begun:
         headers |= {"Range": f"bytes={begun}-", "If-Range": json.loads(about.read_text())["tag"]}
-    with _patiently("GET", source.url, headers=headers, stream=True) as response:
+    with _patiently("GET", url, headers=headers, stream=True) as response:
         if response.status_code == 416:  # it was whole, or is another
             partial.unlink()
             about.unlink()
@@ -224,7 +351,7 @@ def _load_rest(source: Source, partial: Path, about: Path) -> None:
             begun = 0
         length = response.headers.get("Content-Length")
         total = begun + int(length) if length else None
-        _check_room(int(length or 0), partial.parent, source.path)
+        _check_room(int(length or 0), partial.parent, name)
         tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
         if tag and not tag.startswith("W/"):
             about.write_text(json.dumps({"tag": tag}))
@@ -235,7 +362,7 @@ def _load_rest(source: Source, partial: Path, about: Path) -> None:
             tqdm(
                 total=total,
                 initial=begun,
-                desc=source.path,
+                desc=name,
                 unit="B",
                 unit_scale=True,
                 unit_divisor=1024,
@@ -254,8 +381,8 @@ def _patiently(method: str, url: str, **options: Any) -> requests.Response:
     for attempt in range(_ATTEMPTS):
         try:
             response = requests.request(method, url, timeout=_TIMEOUT, **options)
-        except (requests.ConnectionError, requests.Timeout) as error:
-            if attempt == _ATTEMPTS - 1:
+        except requests.RequestException as error:
+            if attempt == _ATTEMPTS - 1 or not isinstance(error, _PASSING):
                 raise ValueError(
                     f"{url} cannot be reached ({type(error).__name__}); check the network and try "
                     "again"
@@ -281,11 +408,11 @@ def _pause(attempt: int, wanted: str | None = None) -> None:
 
 
 def _check_room(needed: int, folder: Path, what: str) -> None:
-    free = shutil.disk_usage(folder if folder.exists() else folder.parent).free
+    free = _free_space(folder)
     if needed * _ROOM > free:
         raise ValueError(
-            f"{what} needs {needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free in "
-            f"{str(folder)!r}; make room, or let CONVEXLIB_DATA name another folder"
+            f"{what} needs {_shown(needed)}, but {_shown(free)} are free in {str(folder)!r}; make "
+            "room, or let CONVEXLIB_DATA name another folder"
         )
 
 
@@ -299,23 +426,44 @@ def _check_member(member: zipfile.ZipInfo, archive: Path) -> None:
         )
 
 
-def _is_there(member: zipfile.ZipInfo, path: Path) -> bool:
+def _try_password(
+    file: pyzipper.AESZipFile, members: list[zipfile.ZipInfo], archive: Path, password: str | None
+) -> None:
+    """Read the smallest locked file whole: its first bytes may fit a wrong password by chance."""
+    locked = [member for member in members if member.flag_bits & 1]
+    if not locked:
+        return
+    if not password:
+        raise ValueError(f"{str(archive)!r} cannot be opened: the password is missing")
+    try:
+        file.read(min(locked, key=lambda member: member.compress_size))
+    except (RuntimeError, zipfile.BadZipFile, pyzipper.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"{str(archive)!r} cannot be opened: the password is wrong"
+            + ("" if isinstance(error, RuntimeError) else ", or the archive damaged")
+        ) from error
+
+
+def _is_unpacked(member: zipfile.ZipInfo, path: Path) -> bool:
     return path.is_file() and path.stat().st_size == member.file_size
 
 
-def _unpack_one(
-    file: pyzipper.AESZipFile, member: zipfile.ZipInfo, path: Path, secret: bytes | None
-) -> None:
+def _unpack_one(file: pyzipper.AESZipFile, member: zipfile.ZipInfo, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
-        with file.open(member, pwd=secret) as packed, partial.open("wb") as unpacked:
+        with file.open(member) as packed, partial.open("wb") as unpacked:
             shutil.copyfileobj(packed, unpacked)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def described(sources: Iterable[Source]) -> list[str]:
-    """For people: each file, its licence and what to cite."""
-    return [f"{source.path}: {source.licence} Cite {source.cite}." for source in sources]
+def _unpack_whole(archive: Path, folder: Path, password: str | None) -> None:
+    """Unpack beside the folder, and put it in place when it is whole."""
+    beside = folder.with_name(f"{folder.name}.partial")
+    unpack(archive, beside, password=password)
+    if not (beside / folder.name).is_dir():
+        raise ValueError(f"{str(archive)!r} does not hold the folder {folder.name!r}")
+    (beside / folder.name).replace(folder)
+    shutil.rmtree(beside)

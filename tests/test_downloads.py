@@ -1,10 +1,8 @@
 """Downloads from a server that behaves badly, and archives that are bad."""
 
 import hashlib
-import threading
 import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -12,91 +10,29 @@ import pyzipper
 
 from convexlib import downloads
 from convexlib.downloads import Source
+from tests.servers import Server, serving
 
 CONTENT = bytes(range(256)) * 4096  # 1 MB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Server(ThreadingHTTPServer):
-    """Serves one file, and does to each request what `plan` says, in its order."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.plan: list[str] = []
-        self.content = CONTENT
-        self.tag: str | None = '"first"'
-        self.asked: list[str] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/file"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_HEAD(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.server.content)))
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        server = self.server
-        wanted = self.headers.get("Range", "")
-        server.asked.append(wanted)
-        todo = server.plan.pop(0) if server.plan else "serve"
-        if todo.isdigit():
-            self.send_response(int(todo))
-            self.send_header("Retry-After", "0")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        if todo == "hang up":
-            self.close_connection = True
-            return
-        content = server.content if todo != "wrong" else server.content[::-1]
-        begin = 0
-        if wanted and self.headers.get("If-Range") == server.tag and todo != "no ranges":
-            begin = int(wanted.removeprefix("bytes=").removesuffix("-"))
-        if begin >= len(content):
-            self.send_response(416)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self.send_response(206 if begin else 200)
-        self.send_header("Content-Length", str(len(content) - begin))
-        if server.tag:
-            self.send_header("ETag", server.tag)
-        self.end_headers()
-        end = begin + 400_000 if todo == "cut" else len(content)
-        self.wfile.write(content[begin:end])
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as server:
+        server.files["/file"] = CONTENT
+        yield server
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CONVEXLIB_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(downloads, "_TIMEOUT", (1, 0.3))
     return tmp_path / "data"
 
 
 def source(server: Server, sha256: str | None = SHA256) -> Source:
-    return Source("some/file.bin", server.url, "Free.", "ekman1954", sha256)
+    return Source("some/file.bin", f"{server.url}/file", "Free.", "ekman1954", sha256)
 
 
 def left(folder: Path) -> list[str]:
@@ -109,14 +45,14 @@ def test_a_file_is_loaded_once(server: Server, folder: Path, sha256: str | None)
     assert path == folder / "some" / "file.bin"
     assert path.read_bytes() == CONTENT
     assert downloads.fetch(source(server, sha256)) == path
-    assert len(server.asked) == 1
+    assert len(server.paths) == 1
     assert [name for name in left(folder) if not name.endswith(".lock")] == ["file.bin"]
 
 
 def test_what_breaks_off_is_taken_up_where_it_ended(server: Server) -> None:
     server.plan = ["cut", "cut"]
     assert downloads.fetch(source(server)).read_bytes() == CONTENT
-    assert server.asked == ["", "bytes=393216-", "bytes=786432-"]
+    assert server.ranges == ["", "bytes=393216-", "bytes=786432-"]
 
 
 def test_a_later_run_takes_up_what_an_earlier_one_left(
@@ -127,7 +63,7 @@ def test_a_later_run_takes_up_what_an_earlier_one_left(
     with pytest.raises(ValueError, match=r"broke off 1 times .* what was loaded is kept"):
         downloads.fetch(source(server))
     assert downloads.fetch(source(server)).read_bytes() == CONTENT
-    assert server.asked == ["", "bytes=393216-"]
+    assert server.ranges == ["", "bytes=393216-"]
 
 
 @pytest.mark.parametrize("plan", [["cut", "no ranges"], ["cut", "changed"], ["cut", "untagged"]])
@@ -141,15 +77,15 @@ def test_a_file_that_changed_meanwhile_is_not_pieced_together(
     with pytest.raises(ValueError, match="broke off"):
         downloads.fetch(source(server, None))
     if plan[1] == "changed":
-        server.content, server.tag = CONTENT[::-1], '"second"'
-    assert downloads.fetch(source(server, None)).read_bytes() == server.content
+        server.files["/file"], server.tag = CONTENT[::-1], '"second"'
+    assert downloads.fetch(source(server, None)).read_bytes() == server.files["/file"]
 
 
-@pytest.mark.parametrize("status", ["429", "500", "503", "hang up"])
+@pytest.mark.parametrize("status", ["429", "500", "503", "hang up", "wait"])
 def test_a_busy_server_is_asked_again(server: Server, status: str) -> None:
     server.plan = [status, status]
     assert downloads.fetch(source(server)).read_bytes() == CONTENT
-    assert len(server.asked) == 3
+    assert len(server.paths) == 3
 
 
 @pytest.mark.parametrize(("status", "times"), [("404", 1), ("403", 1), ("503", 6)])
@@ -159,7 +95,7 @@ def test_a_server_that_refuses_is_named(
     server.plan = [status] * 10
     with pytest.raises(ValueError, match=f"answered {status} .*; try again later"):
         downloads.fetch(source(server))
-    assert len(server.asked) == times
+    assert len(server.paths) == times
     assert not (folder / "some" / "file.bin").exists()
 
 
@@ -197,7 +133,7 @@ def test_a_full_disk_is_noticed_before(
 ) -> None:
     usage = downloads.shutil.disk_usage(folder.parent)._replace(free=1000)
     monkeypatch.setattr(downloads.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(ValueError, match=r"needs 0.0 GB, but 0.0 GB are free .*; make room"):
+    with pytest.raises(ValueError, match=r"needs 1.0 MB, but 0.0 MB are free .*; make room"):
         downloads.fetch(source(server))
     assert downloads.free_space() == 1000
 
