@@ -18,17 +18,60 @@ PASSWORD = "CONVEXLIB_THINGS_PASSWORD"
 N_CONCEPTS = 1854
 
 _VICE = "https://raw.githubusercontent.com/LukasMut/VICE/5f80103ef4c9eb29477c4cadb1c9c54476d59e97"
+_DIMENSIONS = (
+    "https://raw.githubusercontent.com/ViCCo-Group/dimension_encoding/"
+    "aaa833cfccdc7fe9d83244f2ed6865333c5b029b"
+)
 _IMAGES_LICENCE = (
     "For research alone; read password_images.txt in the OSF project jum2f, which has the terms "
     "and the password."
 )
 _DATA_LICENCE = "CC BY 4.0."
+_JUDGMENTS_LICENCE = "Published for research; the OSF project f5rn6 names no licence."
 
 IMAGES = Source(
     "things/images_THINGS.zip",
     "https://files.osf.io/v1/resources/jum2f/providers/osfstorage/670d6f7dbce84f4a7bb9371b",
     _IMAGES_LICENCE,
     "hebart2019",
+    unpack="things/object_images",
+    password=PASSWORD,
+)
+TRIPLETS = {
+    name: Source(
+        f"things/{name}.txt",
+        f"osf:f5rn6/data/triplet_dataset/{name}.txt",
+        _JUDGMENTS_LICENCE,
+        "hebart2023",
+    )
+    for name in ("trainset", "validationset", "testset1", "testset2", "testset2_repeat", "testset3")
+}
+TRIALS = Source(
+    "things/triplets_large_final_correctednc_correctedorder.csv",
+    "osf:f5rn6/data/triplet_dataset/triplets_large_final_correctednc_correctedorder.csv",
+    _JUDGMENTS_LICENCE,
+    "hebart2023",
+)
+SPOSE = Source(
+    "things/spose_embedding_66d_sorted.txt",
+    "osf:f5rn6/data/spose_embedding_66d_sorted.txt",
+    _JUDGMENTS_LICENCE,
+    "hebart2023",
+    "6a485922fe22c10b2eb920140198488451d44ac6de0c6be5e8ee8eec8a2007cc",
+)
+SPOSE_LABELS = Source(
+    "things/labels_66.txt",
+    "osf:f5rn6/variables/labels.txt",
+    _JUDGMENTS_LICENCE,
+    "hebart2023",
+    "396f333a38d629a503f894b0ee7929af0ed073bc59a3c0d86ec5e88de713f808",
+)
+UNIQUE_IDS = Source(
+    "things/unique_id.txt",
+    "osf:f5rn6/variables/unique_id.txt",
+    _JUDGMENTS_LICENCE,
+    "hebart2023",
+    "e2e59d02197e89776034938e7a73940a0823cacac4b6084b56b1d8959816ff76",
 )
 VICE = Source(
     "things/vice_embedding.npy",
@@ -44,10 +87,41 @@ CONCEPTS = Source(
     "hebart2019",
     "f6eb4ec6fcad61e50a746bee820f98d1595fe655e9e210a9a407e9a17fd8cee4",
 )
-CATEGORIES_FILE = "things/Categories_final_20200131_fixedUniqueID.tsv"
-SPOSE_FILE = "things/spose_embedding_66d_sorted.txt"
-SPOSE_LABELS_FILE = "things/labels_66.txt"
-TRIALS_FILE = "things/triplets_large_final_correctednc_correctedorder.csv"
+CATEGORIES = Source(
+    "things/Categories_final_20200131_fixedUniqueID.tsv",
+    f"{_DIMENSIONS}/data/Categories_final_20200131_fixedUniqueID.tsv",
+    "MIT.",
+    "hebart2019",
+    "b99df40d374d36e51fa74937a0834248d11803193199b1ce29e1858f557097df",
+)
+TRIPLETS_2020 = Source(
+    "things/triplets_2020_test.txt",
+    "https://osf.io/download/sd3f7/",
+    _DATA_LICENCE,
+    "hebart2020",
+    "789fb927c87538d29e0cf294793280cf5a77d45dc5fdd87cf8c726993397adb8",
+)
+NAMES_2020 = Source(
+    "things/names_2020.tsv",
+    "https://osf.io/download/sz2ux/",
+    _DATA_LICENCE,
+    "hebart2020",
+    "03dbe77972f9466ff8baa0da604d9f5104f677bf77cc602faebfa03a290fb51c",
+)
+SOURCES = (
+    IMAGES,
+    *TRIPLETS.values(),
+    TRIALS,
+    SPOSE,
+    SPOSE_LABELS,
+    UNIQUE_IDS,
+    VICE,
+    CONCEPTS,
+    CATEGORIES,
+    TRIPLETS_2020,
+    NAMES_2020,
+)
+"""All are fetched for the study; the images alone take gigabytes."""
 
 
 CONCEPT = files.CONCEPT
@@ -152,7 +226,7 @@ def categories(path: Path | None = None) -> pd.DataFrame:
         If a concept is unknown.
     """
     own = path is not None
-    path = path or downloads.root() / CATEGORIES_FILE
+    path = path or downloads.find(CATEGORIES)
     table = _table(path)
     if "uniqueID" not in table:
         raise ValueError(f"{str(path)!r} has no column uniqueID; it names the concepts")
@@ -186,9 +260,8 @@ def spose() -> tuple[np.ndarray, list[str]]:
     ----------
     Hebart et al. (2023), *THINGS-data*, eLife 12.
     """
-    folder = downloads.root()
-    labels = (folder / SPOSE_LABELS_FILE).read_text().splitlines()
-    return np.loadtxt(folder / SPOSE_FILE), labels
+    labels = downloads.find(SPOSE_LABELS).read_text().splitlines()
+    return np.loadtxt(downloads.find(SPOSE)), labels
 
 
 @cache
@@ -219,7 +292,7 @@ def read_trials(path: Path | None = None) -> Trials:
     """
     from convexlib import checks
 
-    path = path or downloads.root() / TRIALS_FILE
+    path = path or downloads.find(TRIALS)
     columns = ["image1", "image2", "image3", "choice", "RT", "noise_ceiling", "subject_id"]
     try:
         table = pd.read_csv(path, sep="\t", usecols=columns)
