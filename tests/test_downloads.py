@@ -1,8 +1,12 @@
 """Downloads from a server that behaves badly, and archives that are bad."""
 
+import base64
+import errno
 import hashlib
+import os
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CONVEXLIB_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(downloads, "_TIMEOUT", (1, 0.3))
+    downloads._listing.cache_clear()
     return tmp_path / "data"
 
 
@@ -210,3 +215,129 @@ def test_a_folder_that_cannot_be_written_serves_what_is_in_it(server: Server, fo
         assert downloads.fetch(source(server)) == path
     finally:
         path.parent.chmod(0o755)
+
+
+OSF = Source("some/file.bin", "osf:ab12c/data/inner/file.bin", "Free.", "ekman1954")
+
+
+@pytest.fixture
+def osf(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    monkeypatch.setattr(downloads, "_OSF", server.osf)
+    server.projects["ab12c"] = {
+        "a.txt": b"a",
+        "b.txt": b"b",
+        "data/inner/c.txt": b"c",
+        "data/inner/d d.txt": b"d",
+        "data/inner/file.bin": CONTENT,
+    }
+    return server
+
+
+def listings(server: Server) -> int:
+    return sum(path.startswith("/v2/") for path in server.paths)
+
+
+def test_a_file_on_osf_is_found_by_its_path_and_each_folder_listed_once(
+    osf: Server, folder: Path
+) -> None:
+    assert downloads.size(OSF) == len(CONTENT)
+    assert downloads.fetch(OSF).read_bytes() == CONTENT
+    assert listings(osf) == 2 + 1 + 2  # pages of the project, of data and of inner
+    other = Source("other", "osf:ab12c/data/inner/d d.txt", "Free.", "ekman1954")
+    assert downloads.fetch(other).read_bytes() == b"d"
+    assert listings(osf) == 5
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("data/inner/no.bin", "its folder '/data/inner' holds c.txt, d d.txt, file.bin"),
+        ("data/inner", "its folder '/data' holds inner/"),
+        ("a.txt/no.bin", "its folder '/' holds a.txt, b.txt, data/"),
+    ],
+)
+def test_a_path_that_is_not_on_osf_is_named(osf: Server, path: str, says: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        downloads.fetch(Source("file", f"osf:ab12c/{path}", "Free.", "ekman1954"))
+    assert str(error.value) == f"'{path}' is not in the OSF project ab12c: {says}"
+
+
+def test_a_project_that_is_not_on_osf_is_named(osf: Server) -> None:
+    with pytest.raises(ValueError, match=r"nodes/nowhe/.* answered 404"):
+        downloads.size(Source("file", "osf:nowhe/file", "Free.", "ekman1954"))
+
+
+@pytest.mark.parametrize("status", ["429", "503", "hang up", "wait"])
+def test_osf_is_asked_again_when_it_is_busy(osf: Server, status: str) -> None:
+    osf.plan = [status, status, "serve", status]
+    assert downloads.fetch(OSF).read_bytes() == CONTENT
+
+
+def test_an_answer_that_is_no_listing_is_named(osf: Server) -> None:
+    for answer in (b"<html>", b"{}", b'{"data": [{}]}', b'{"data": null}', b"[]"):
+        downloads._listing.cache_clear()
+        osf.files["/broken/"] = answer
+        with pytest.raises(ValueError, match="gave something else than a list of files"):
+            downloads._listing(f"{osf.url}/broken/")
+
+
+@pytest.mark.parametrize(
+    ("says", "message"),
+    [
+        ({"size": 1, "extra": {}}, "not the published one: its size is another"),
+        ({"extra": {"hashes": {"sha256": "0" * 64}}}, "not the published one: its SHA-256"),
+    ],
+)
+def test_a_file_is_checked_by_what_osf_says_of_it(
+    osf: Server, folder: Path, says: dict, message: str
+) -> None:
+    osf.says["file.bin"] = says
+    with pytest.raises(ValueError, match=message):
+        downloads.fetch(OSF)
+    assert [name for name in left(folder) if not name.endswith(".lock")] == []
+
+
+def test_the_checksum_that_we_know_counts_and_not_that_of_osf(osf: Server) -> None:
+    osf.says["file.bin"] = {"extra": {"hashes": {"sha256": "0" * 64}}}
+    assert downloads.fetch(replace(OSF, sha256=SHA256)).read_bytes() == CONTENT
+
+
+def test_a_file_whose_size_and_checksum_osf_does_not_say_is_loaded(osf: Server) -> None:
+    osf.says["file.bin"] = {"size": None, "extra": None}
+    assert downloads.size(OSF) == len(CONTENT)
+    assert downloads.fetch(OSF).read_bytes() == CONTENT
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ValueError, match=r"which cannot be written \(Read-only file system\); let"):
+        downloads.fetch(source(server))
+    assert server.paths == []
+
+
+# By `zip -P secret`, of object_images/cat/cat_01b.jpg; 100 happens to fit its check byte.
+OLD_ZIP = (
+    "UEsDBBQACQAIAMtddl0AGwA3FQAAACwBAAAdAAAAb2JqZWN0X2ltYWdlcy9jYXQvY2F0XzAxYi5qcGfuk265J+kt"
+    "l7nMBbx/x+W/1NJVPZtQSwcIABsANxUAAAAsAQAAUEsBAh4DFAAJAAgAy112XQAbADcVAAAALAEAAB0AAAAAAAAA"
+    "AQAAAKSBAAAAAG9iamVjdF9pbWFnZXMvY2F0L2NhdF8wMWIuanBnUEsFBgAAAAABAAEASwAAAGAAAAAAAA=="
+)
+FITTING_PASSWORD = "100"
+
+
+def test_a_wrong_password_is_found_though_its_first_bytes_fit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One in 256 wrong passwords opens a file of the old encryption, and gives nonsense."""
+    path = folder / "old.zip"
+    folder.mkdir()
+    path.write_bytes(base64.b64decode(OLD_ZIP))
+    with pytest.raises(ValueError, match="the password is wrong, or the archive damaged"):
+        downloads.unpack(path, folder / "out", password=FITTING_PASSWORD)
+    assert left(folder) == ["old.zip"]
+    downloads.unpack(path, folder / "out", password="secret")
+    assert (folder / "out/object_images/cat/cat_01b.jpg").read_bytes() == b"cat" * 100
