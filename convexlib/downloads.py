@@ -148,12 +148,13 @@ def fetch_all(sources: Sequence[Source], say: Callable[[str], None]) -> None:
     total = needed = sum(filter(None, sizes))
     say(f"{_shown(total)} to load; {_shown(free_space())} free in {root()}")
     for source, n_bytes in zip(sources, sizes, strict=True):
-        if source.unpack and not _is_here(source):  # images take as much again, unpacked
-            archive = root() / source.path
-            needed += n_bytes or (archive.stat().st_size if archive.is_file() else 0)
+        if source.unpack and n_bytes:  # unpacked, images take as much again
+            needed += n_bytes + _loaded(source)
     _check_room(needed, root(), "what is to load and unpack")
     for source in sources:
         fetch(source)
+        if source.unpack and (root() / source.path).is_file():
+            say(f"{source.path} is unpacked into {source.unpack}; it may be removed")
 
 
 def size(source: Source) -> int | None:
@@ -161,12 +162,13 @@ def size(source: Source) -> int | None:
     if _is_here(source) or (root() / source.path).is_file():
         return 0
     place = _located(source)
-    if place.size is not None:
-        return place.size
-    headers = {"Accept-Encoding": "identity"}
-    with _patiently("GET", place.url, headers=headers, stream=True) as response:
-        length = response.headers.get("Content-Length")
-    return int(length) if length else None
+    total = place.size
+    if total is None:
+        headers = {"Accept-Encoding": "identity"}
+        with _patiently("GET", place.url, headers=headers, stream=True) as response:
+            length = response.headers.get("Content-Length")
+        total = int(length) if length else None
+    return None if total is None else max(total - _loaded(source), 0)
 
 
 def free_space() -> int:
@@ -191,8 +193,10 @@ def unpack(archive: Path, folder: Path, *, password: str | None = None) -> None:
         If the archive is damaged, names a path outside of the folder or a link, the password is
         wrong or missing, or the disk is too small.
     """
+    from convexlib.zipcrypto import ZipFile
+
     try:
-        with pyzipper.AESZipFile(archive) as file:
+        with ZipFile(archive) as file:
             members = [member for member in file.infolist() if not member.is_dir()]
             for member in members:
                 _check_member(member, archive)
@@ -262,6 +266,13 @@ def _listing(url: str) -> dict[str, _Place]:
 def _is_here(source: Source) -> bool:
     path = root() / (source.unpack or source.path)
     return any(path.iterdir()) if source.unpack and path.is_dir() else path.is_file()
+
+
+def _loaded(source: Source) -> int:
+    """Bytes in the data folder of a file, or of what broke off."""
+    path = root() / source.path
+    partial = Path(f"{path}.partial")
+    return sum(found.stat().st_size for found in (path, partial) if found.is_file())
 
 
 def _checked(source: Source) -> Path:

@@ -92,6 +92,7 @@ def test_all_of_things_is_loaded_unpacked_and_then_there(
         assert (folder / source.path).is_file()
         assert f"{source.path} (0.0 MB). {source.licence} Cite {source.cite}." in result.output
     assert "MB to load;" in result.output
+    assert "images_THINGS.zip is unpacked into things/object_images; it may be" in result.output
     assert [path.name for path in folder.rglob("*.partial*")] == []
     asked = len(server.paths)
     again = fetch()
