@@ -193,10 +193,8 @@ def unpack(archive: Path, folder: Path, *, password: str | None = None) -> None:
         If the archive is damaged, names a path outside of the folder or a link, the password is
         wrong or missing, or the disk is too small.
     """
-    from convexlib.zipcrypto import ZipFile
-
     try:
-        with ZipFile(archive) as file:
+        with pyzipper.AESZipFile(archive) as file:
             members = [member for member in file.infolist() if not member.is_dir()]
             for member in members:
                 _check_member(member, archive)

@@ -160,6 +160,8 @@ def correlation_bars(correlations: pd.DataFrame, ax: Axes, *, published: dict[st
     published : dict
         Published correlation by part, drawn as a diamond.
     """
+    if correlations.empty:
+        return missing(np.array(ax))
     parts = list(dict.fromkeys(correlations["part"]))
     variants = list(dict.fromkeys(correlations["variant"]))
     styles = {"all": ("o", "k"), "pretrained": ("o", "none"), "finetuned": ("o", "0.5")}
@@ -178,8 +180,8 @@ def correlation_bars(correlations: pd.DataFrame, ax: Axes, *, published: dict[st
             label={"all": "all models", "finetuned": "fine-tuned"}.get(variant, variant),
         )
         ax.hlines(y, of_variant["ci_low"], of_variant["ci_high"], color="k", zorder=1)
-    for part, value in published.items():
-        ax.plot(value, parts.index(part), "D", color=_OTHER_COLOR, markersize=8)
+    for part in published.keys() & set(parts):
+        ax.plot(published[part], parts.index(part), "D", color=_OTHER_COLOR, markersize=8)
     ax.plot([], [], "D", color=_OTHER_COLOR, markersize=8, label="published (objects)")
     ax.axvline(0, color="0.5", linewidth=1)
     ax.set_yticks(range(len(parts)), parts)
@@ -288,11 +290,14 @@ def forest(
                 zorder=2,
             )
         ax.set_title(panel if xlabel else "", loc="left")
-        ax.set_xlabel(xlabel or _measure_name(panel))
+        ax.set_xlabel("" if xlabel else _measure_name(panel))
         ax.set_yticks(range(len(labels)), labels)
         ax.set_ylim(len(labels) - 0.5, -0.5)
     for ax in axes[0, 1:]:
         ax.tick_params(labelleft=False)
+    if xlabel:
+        axes[0, 0].figure.supxlabel(xlabel, fontsize=10)
+        _share_x_limits(axes)
     if variants != [None]:
         handles = [
             _handle("k", "base", variant, _variant_name(variant), line=False)
@@ -345,14 +350,14 @@ def positions(table: pd.DataFrame, axes: np.ndarray, *, in_order: bool = False) 
     """
     if table.empty:
         return missing(axes)
+    size = 14 if len(table) < 20 * table["panel"].nunique() else 9  # points
     for ax in axes.ravel()[table["panel"].nunique() :]:
         ax.set_visible(False)
     for ax, (panel, points) in zip(axes.ravel(), table.groupby("panel", sort=False), strict=False):
         if in_order:
             ax.plot(points["x"], points["y"], color="0.7", linewidth=1, zorder=0)
         for x, y, image in points[["x", "y", "image"]].itertuples(index=False):
-            picture = OffsetImage(image, zoom=14 / len(image), interpolation="nearest")
-            ax.add_artist(AnnotationBbox(picture, (x, y), frameon=False, pad=0))
+            ax.add_artist(AnnotationBbox(_picture(image, size), (x, y), frameon=False, pad=0))
         ax.set_title(FAMILY_NAMES.get(panel, panel), loc="left", color=_title_color(panel))
         ax.set_xlabel("dimension 1")
         ax.set_ylabel("dimension 2")
@@ -396,7 +401,7 @@ def concept_pictures(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     if any(image is None for image in images.values()):
         return axes
     for row, name in enumerate(names):
-        picture = OffsetImage(images[name], zoom=16 / len(images[name]), interpolation="nearest")
+        picture = _picture(images[name], 16)
         place = (-0.09, row)
         axes[0, 0].add_artist(
             AnnotationBbox(
@@ -492,6 +497,23 @@ def similarity_matrix(
     ax.set_xlabel(groups_name)
     ax.set_ylabel(groups_name)
     ax.figure.colorbar(image, ax=ax, label=name, shrink=0.8)
+    return ax
+
+
+def reaction_times(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Reaction time against agreement, medians and quartiles.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `tables.reaction_times`.
+    ax : Axes
+    """
+    ax.plot(table["agreement"], table["median"], "o-", color="k")
+    ax.fill_between(table["agreement"], table["low"], table["high"], color="0.85", linewidth=0)
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("share of people who made the most frequent choice")
+    ax.set_ylabel("reaction time (s)")
     return ax
 
 
@@ -592,6 +614,11 @@ def _curve(ax: Axes, curve: pd.DataFrame) -> None:
     )
 
 
+def _picture(image: np.ndarray, size: float) -> OffsetImage:
+    """A picture of so many points in height."""
+    return OffsetImage(image, zoom=size / len(image), interpolation="antialiased")
+
+
 def _title_color(family: str) -> str:
     return _family_color(family) if family in FAMILY_NAMES else "k"
 
@@ -613,6 +640,12 @@ def _share_limits(axes: np.ndarray, *, low: float = -np.inf, high: float = np.in
         limits = np.array([ax.get_ylim() for ax in column])
         for ax in column:
             ax.set_ylim(max(limits[:, 0].min(), low), min(limits[:, 1].max(), high))
+
+
+def _share_x_limits(axes: np.ndarray) -> None:
+    limits = np.array([ax.get_xlim() for ax in axes.ravel()])
+    for ax in axes.ravel():
+        ax.set_xlim(limits[:, 0].min(), limits[:, 1].max())
 
 
 def _legend_below(

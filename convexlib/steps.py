@@ -30,7 +30,8 @@ def stimuli(study: Study) -> Result:
         arrays = {}
         for split, (images, of_image) in kind(study).splits(study.file.stimuli).items():
             if images is not None:
-                arrays[split] = images
+                # safetensors writes the memory as it lies.
+                arrays[split] = np.ascontiguousarray(images)
             of_image.to_parquet(folder / f"{split}.parquet")
         save_file(arrays, folder / "arrays.safetensors")
 

@@ -251,7 +251,7 @@ def _path(study: str) -> Path:
     )
 
 
-def _read(path: Path, settings: Mapping[str, Any]) -> StudyFile:
+def _content(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -259,6 +259,13 @@ def _read(path: Path, settings: Mapping[str, Any]) -> StudyFile:
         raise ValueError(f"study file {str(path)!r} is not valid YAML: {problem}") from error
     if not isinstance(content, dict):
         raise ValueError(f"study file {str(path)!r} holds no keys; see studies/colors.yaml")
+    return content
+
+
+def _read(path: Path, settings: Mapping[str, Any]) -> StudyFile:
+    content = _content(path)
+    if content.get("models") in names():  # the models of another study
+        content["models"] = _content(_path(content["models"])).get("models", [])
     if settings and isinstance(content.get("measures"), dict):
         content["measures"] |= settings
     try:

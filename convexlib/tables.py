@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from convexlib import statistics, steps
+from convexlib import judgments, statistics, steps
 from convexlib.measures import (
     CONCEPT_CONVEXITY,
     CONNECTED,
@@ -466,6 +466,103 @@ def words(study: Study) -> dict[str, str]:
 def noise_ceiling(study: Study) -> tuple[float, float] | None:
     """Lower and upper noise ceiling of the judgments, where some were made more than once."""
     return steps.judged(study).ceiling
+
+
+def models(study: Study) -> pd.DataFrame:
+    """What is known of each model: one row a model, seeds together."""
+    rows = [
+        {"model": model.name, "family": model.family, **model.attributes} for model in study.models
+    ]
+    return pd.DataFrame(rows).drop_duplicates(ignore_index=True)
+
+
+def stimuli(study: Study) -> pd.DataFrame:
+    """How many concepts and images are in each category, and in all."""
+    judged = steps.judged(study)
+    counts = {
+        "concepts": judged.category_of_concept.sum(),
+        "images": judged.categories.sum(),
+    }
+    table = pd.DataFrame(counts).rename_axis("category").reset_index()
+    table.loc[len(table)] = ["all", len(judged.names), len(judged.categories)]
+    return table.rename(columns=words(study))
+
+
+def trials(study: Study) -> pd.DataFrame:
+    """Of THINGS: how many judgments there are, and how well two human embeddings predict them.
+
+    Returns
+    -------
+    DataFrame
+        One row a set of judgments: set, judgments, people, triplets, ceiling (lower and upper,
+        where triplets were judged repeatedly), and the accuracy of SPoSE and of VICE by the dot
+        product.
+    """
+    things = steps.kind(study)
+    everything = things.read_trials()
+    embeddings = {"SPoSE": things.spose()[0], "VICE": things.vice()}
+    names = {0: "training", 1: "repeated, set 1", 2: "repeated, set 2", 3: "repeated, set 3"}
+    rows = []
+    for number, name in names.items():
+        chosen = everything.ceiling_set == number
+        triplets = everything.triplets[chosen]
+        if not len(triplets):
+            continue
+        ceiling = judgments.noise_ceiling(triplets) if number else None
+        accuracies = {
+            f"accuracy of {embedding}": judgments.odd_one_out_accuracy(
+                X, triplets, similarity="dot"
+            )
+            for embedding, X in embeddings.items()
+        }
+        rows.append(
+            {
+                "set": name,
+                "judgments": len(triplets),
+                "people": len(np.unique(everything.subject[chosen])),
+                "triplets": len(np.unique(np.sort(triplets, axis=1), axis=0)),
+                "ceiling": f"{ceiling.lower:.3f} to {ceiling.upper:.3f}" if ceiling else "",
+                **accuracies,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def reaction_times(study: Study, *, n_bins: int = 8) -> pd.DataFrame:
+    """Of THINGS: how fast people judge triplets on which they agree more or less.
+
+    Returns
+    -------
+    DataFrame
+        One row a range of agreement, the share of people who made the most frequent choice of a
+        triplet that was judged repeatedly: agreement (its middle), low, median and high (quartiles
+        of the reaction time, in seconds), n (judgments).
+    """
+    everything = steps.kind(study).read_trials()
+    repeated = everything.ceiling_set > 0
+    triplets = everything.triplets[repeated]
+    _, triplet = np.unique(np.sort(triplets, axis=1), axis=0, return_inverse=True)
+    table = pd.DataFrame(
+        {
+            "triplet": triplet.ravel(),
+            "odd": triplets[:, 2],
+            "seconds": everything.reaction_time[repeated] / 1000,
+        }
+    )
+    times_chosen = table.groupby(["triplet", "odd"]).size().groupby("triplet")
+    agreement = table["triplet"].map(times_chosen.max() / times_chosen.sum())
+    ranges = pd.cut(agreement, np.linspace(1 / 3, 1, n_bins + 1), include_lowest=True)
+    of_range = table.groupby(ranges, observed=True)["seconds"]
+    quartiles = of_range.quantile([0.25, 0.5, 0.75]).unstack()
+    return pd.DataFrame(
+        {
+            "agreement": [interval.mid for interval in quartiles.index],
+            "low": quartiles[0.25].to_numpy(),
+            "median": quartiles[0.5].to_numpy(),
+            "high": quartiles[0.75].to_numpy(),
+            "n": of_range.size().to_numpy(),
+        }
+    )
 
 
 def pictures(study: Study) -> pd.DataFrame:

@@ -6,11 +6,14 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from scipy.io import loadmat
 
+from convexlib import book
 from convexlib import study as studies
 from convexlib.store import ROOT
 
@@ -23,6 +26,7 @@ class Workflow:
     """The workflow as `make book` runs it, on the miniature study in a folder of its own."""
 
     folder: Path
+    study: Path = TINY
 
     @property
     def results(self) -> Path:
@@ -38,7 +42,7 @@ class Workflow:
         return os.environ | {"CONVEXLIB_RESULTS": str(self.results), "PATH": path}
 
     def command(self, **config: str) -> list[str]:
-        config = {"study": str(TINY), "site": str(self.site), **config}
+        config = {"study": str(self.study), "site": str(self.site), **config}
         settings = [f"{key}={value}" for key, value in config.items()]
         return [sys.executable, "-m", "snakemake", "--cores", "2", "--config", *settings]
 
@@ -65,8 +69,47 @@ class Workflow:
 
     def stored(self, kind: str) -> dict[Path, int]:
         """Stored results of a kind, with the time at which each was written."""
-        manifests = self.results.glob(f"tiny/{kind}/*/manifest.json")
+        manifests = self.results.glob(f"{self.study.stem}/{kind}/*/manifest.json")
         return {path.parent: path.stat().st_mtime_ns for path in manifests}
+
+
+def save_small_vit(folder: Path) -> Path:
+    """A checkpoint of a ViT with one block and random weights, for images of 32 x 32 pixels."""
+    import torch
+    from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
+
+    config = ViTConfig(
+        image_size=32,
+        patch_size=8,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    torch.manual_seed(0)
+    ViTModel(config).save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+def write_study(path: Path, stimuli: dict[str, Any], **content: Any) -> Path:
+    """A study file with these stimuli and one small checkpoint, which is saved beside it."""
+    model = {"source": str(save_small_vit(path.parent / "small"))}
+    model |= {"family": "vit", "size": "base", "variant": "pretrained", "objective": "labels"}
+    measures = {"n_neighbors": 10, "transform": {"strength": 0.1, "n_folds": 3}}
+    whole = {"title": "A test", "stimuli": stimuli, "models": [model], "measures": measures}
+    path.write_text(yaml.safe_dump(whole | content))
+    return path
+
+
+def check_book(workflow: Workflow, study: studies.Study) -> None:
+    """Every notebook of the study is a page, with its figures, and says all that it meant to."""
+    pages = [workflow.site / "notebooks" / f"{name}.html" for name in book.notebooks(study)]
+    for page in [*pages, *(workflow.site / "book").glob("*.html")]:
+        text = page.read_text()
+        assert "{glue:" not in text
+        assert "{{" not in text.partition("<article")[2].partition("</article>")[0], page
+    assert sum(page.read_text().count("<figcaption>") for page in pages) > len(pages)
 
 
 @pytest.fixture(scope="session")

@@ -46,33 +46,6 @@ def test_an_unknown_concept_is_named(tmp_path: Path) -> None:
         things.categories(path)
 
 
-def test_triplets_are_read_as_published(tmp_path: Path) -> None:
-    path = tmp_path / "testset1.txt"
-    path.write_text("0 1 2\n1853 5 7\n")
-    assert things.read_triplets(path).tolist() == [[0, 1, 2], [1853, 5, 7]]
-    path.write_text("0\t1\t2\n")
-    assert things.read_triplets(path).tolist() == [[0, 1, 2]]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("0 1 a\n", "holds something else than whole numbers"),
-        ("0 1.5 2\n", "holds something else than whole numbers"),
-        ("0 1 2 3\n", "has 4 columns; give three indices"),
-        ("0 1 2\n3 4\n", "give three indices a line"),
-        ("0 1 1854\n", r"\[0, 1, 1854\], but X has rows 0 to 1853"),
-        ("0 1 1\n", "give three different objects"),
-        ("", "is no file of triplets"),
-    ],
-)
-def test_a_file_that_holds_no_triplets_is_named(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "triplets.txt"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=message):
-        things.read_triplets(path)
-
-
 TRIALS = """image1\timage2\timage3\tchoice\tRT\tnoise_ceiling\tsubject_id\tage
 1\t2\t3\t1\t850\t0\tA\t30
 1\t2\t3\t3\t900.5\t1\tB\t

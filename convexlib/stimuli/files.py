@@ -123,10 +123,16 @@ def read_similarity(path: Path, names: Sequence[str]) -> np.ndarray:
             unknown = [str(name) for name in table.index if str(name) not in set(names)]
             if unknown:
                 raise ValueError(f"{unknown[0]!r} is no concept; give names as {names[0]!r}")
-            matrix = table.reindex(index=names, columns=names).to_numpy(dtype=float)
+            matrix = table.reindex(index=names, columns=names).to_numpy()
+        matrix = matrix.astype(float)
     if np.shape(matrix)[-1:] != (len(names),):
         raise ValueError(
             f"{str(path)!r} has shape {np.shape(matrix)}, but there are {len(names)} concepts"
+        )
+    if not np.isfinite(matrix).all():
+        row = np.argwhere(~np.isfinite(matrix))[0][-2]
+        raise ValueError(
+            f"{str(path)!r} lacks a similarity of {names[row]!r}; give one for every two concepts"
         )
     try:
         return checks.similarity(matrix)

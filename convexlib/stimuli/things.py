@@ -94,20 +94,6 @@ CATEGORIES = Source(
     "hebart2019",
     "b99df40d374d36e51fa74937a0834248d11803193199b1ce29e1858f557097df",
 )
-TRIPLETS_2020 = Source(
-    "things/triplets_2020_test.txt",
-    "https://osf.io/download/sd3f7/",
-    _DATA_LICENCE,
-    "hebart2020",
-    "789fb927c87538d29e0cf294793280cf5a77d45dc5fdd87cf8c726993397adb8",
-)
-NAMES_2020 = Source(
-    "things/names_2020.tsv",
-    "https://osf.io/download/sz2ux/",
-    _DATA_LICENCE,
-    "hebart2020",
-    "03dbe77972f9466ff8baa0da604d9f5104f677bf77cc602faebfa03a290fb51c",
-)
 SOURCES = (
     IMAGES,
     *TRIPLETS.values(),
@@ -118,8 +104,6 @@ SOURCES = (
     VICE,
     CONCEPTS,
     CATEGORIES,
-    TRIPLETS_2020,
-    NAMES_2020,
 )
 """All are fetched for the study; the images alone take gigabytes."""
 
@@ -157,7 +141,8 @@ class Trials(NamedTuple):
 
 
 def splits(settings: ThingsStimuli) -> dict[str, tuple[None, pd.DataFrame]]:
-    """The reference images, or all; files are read one by one."""
+    """The reference images, or all, fetched if need be; files are read one by one."""
+    downloads.fetch_all(SOURCES, print)
     found = image_paths(reference_only=settings.images == "reference")
     return files.splits(found, broken=settings.broken)
 
@@ -273,7 +258,7 @@ def read_triplets(name: str) -> np.ndarray:
     name : str
         "trainset", "validationset", "testset1", "testset2", "testset2_repeat" or "testset3".
     """
-    return files.read_triplets(downloads.root() / "things" / f"{name}.txt", concepts())
+    return files.read_triplets(downloads.find(TRIPLETS[name]), concepts())
 
 
 def read_trials(path: Path | None = None) -> Trials:

@@ -1,0 +1,138 @@
+"""A study of one's own images and judgments, as the page that explains it says."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from convexlib import steps, tables
+from convexlib import study as studies
+from convexlib.store import ROOT
+from tests.conftest import Workflow, check_book, save_small_vit, write_study
+
+N_PER_CATEGORY = 8
+COLOURS = {"warm": (220, 60, 30), "cold": (30, 80, 220), "grey": (120, 120, 120)}
+
+
+def make_images(folder: Path) -> list[str]:
+    """Three categories of coloured noise; concepts of the first have two images each."""
+    rng = np.random.default_rng(0)
+    for category, colour in COLOURS.items():
+        for number in range(N_PER_CATEGORY):
+            concept = f"{category} {number}"
+            copies = [f"{concept}/1.png", f"{concept}/2.png"] if category == "warm" else None
+            for name in copies or [f"{concept}.jpg"]:
+                pixels = np.array(colour) + rng.normal(0, 40, (40, 30, 3))
+                path = folder / category / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+    return sorted(f"{category} {n}" for category in COLOURS for n in range(N_PER_CATEGORY))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """With triplets by name, each judged by three people of whom the last guesses."""
+    folder = tmp_path_factory.mktemp("own")
+    names = make_images(folder / "my-images")
+    rng = np.random.default_rng(0)
+    lines = []
+    for _ in range(400):
+        a, b, c = rng.choice(names, 3, replace=False)
+        if a.split()[0] != b.split()[0] or a.split()[0] == c.split()[0]:
+            continue
+        guess = rng.permutation([a, b, c])
+        lines += [f"{a},{b},{c}", f"{b},{a},{c}", ",".join(guess)]
+    (folder / "judgments.txt").write_text("\n".join(lines))
+    stimuli = {"kind": "folder", "images": "my-images", "triplets": "judgments.txt"}
+    measures = {"n_neighbors": 5, "transform": {"strength": 0.1, "n_folds": 2}}
+    run = Workflow(folder, write_study(folder / "mine.yaml", stimuli, measures=measures))
+    run.run()
+    return run
+
+
+@pytest.fixture
+def study(run: Workflow, monkeypatch: pytest.MonkeyPatch) -> studies.Study:
+    monkeypatch.setenv("CONVEXLIB_RESULTS", str(run.results))
+    return studies.load(str(run.study))
+
+
+def test_the_study_runs_from_its_file_to_its_pages(run: Workflow, study: studies.Study) -> None:
+    check_book(run, study)
+    page = (run.site / "notebooks" / "concept_space.html").read_text()
+    assert "This is not measured here." in page + "".join(
+        path.read_text() for path in run.site.rglob("_images/*.svg")
+    )
+
+
+def test_the_judgments_are_those_of_the_file(study: studies.Study) -> None:
+    judged = steps.judged(study)
+    assert judged.names[0] == "cold 0"
+    assert judged.similarity is None
+    assert judged.dimensions is None
+    assert 1 / 3 < judged.ceiling[0] < judged.ceiling[1] < 1
+    first = (run_file := study.file.stimuli.triplets).read_text().splitlines()[0].split(",")
+    assert [judged.names[row] for row in judged.triplets[0]] == first, run_file
+    assert tables.stimuli(study)["images"].tolist() == [8, 8, 16, 32]
+
+
+def test_a_matrix_gives_triplets_similarities_and_dimensions(run: Workflow, tmp_path: Path) -> None:
+    images = run.folder / "my-images"
+    names = make_images(images)
+    groups = np.array([name.split()[0] for name in names])
+    noise = np.random.default_rng(0).normal(0, 0.1, (len(names), len(names)))
+    matrix = (groups[:, None] == groups) + noise + noise.T
+    pd.DataFrame(matrix, index=names, columns=names).to_csv(tmp_path / "similarities.csv")
+    stimuli = {
+        "kind": "folder",
+        "images": str(images),
+        "similarity": "similarities.csv",
+        "n_triplets": 300,
+    }
+    study = studies.load(str(write_study(tmp_path / "matrix.yaml", stimuli)))
+    judged = steps.judged(study)
+    np.testing.assert_allclose(judged.similarity, matrix)
+    assert judged.dimensions.shape == (24, 2)
+    assert len(judged.triplets) == 300
+    assert judged.ceiling is None
+    kept = groups[judged.triplets[:, :2]]
+    assert np.mean(kept[:, 0] == kept[:, 1]) > 0.8
+
+
+def test_the_example_of_the_page_is_a_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "book" / "new_data.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    content = yaml.safe_load(example)
+    content["models"][0]["source"] = str(save_small_vit(tmp_path / "small"))
+    (tmp_path / "my-study.yaml").write_text(yaml.safe_dump(content))
+    names = make_images(tmp_path / "my-images")
+    (tmp_path / "judgments.txt").write_text(f"{','.join(names[:3])}\n")
+    monkeypatch.setenv("CONVEXLIB_RESULTS", str(tmp_path / "results"))
+    with pytest.raises(ValueError, match=r"n_neighbors is 10, but a fold may have 8 test images"):
+        studies.load(str(tmp_path / "my-study.yaml"))
+    content["measures"]["n_neighbors"] = 5
+    (tmp_path / "my-study.yaml").write_text(yaml.safe_dump(content))
+    study = studies.load(str(tmp_path / "my-study.yaml"))
+    assert len(steps.labels(study, "test")) == 32
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": "nowhere"}, "is no folder; give one of folders"),
+        ({"similarity": "b.csv"}, "one of the two"),
+        ({"broken": "ignore"}, "stimuli.broken' .value 'ignore'.: Input should be"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(tmp_path: Path, change: dict, message: str) -> None:
+    make_images(tmp_path / "my-images")
+    stimuli = {"kind": "folder", "images": "my-images", "triplets": "judgments.txt"}
+    path = write_study(tmp_path / "mine.yaml", stimuli | change)
+    with pytest.raises(ValueError, match=message) as error:
+        studies.load(str(path))
+    assert "\n" not in str(error.value)

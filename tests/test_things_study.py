@@ -1,0 +1,188 @@
+"""THINGS whole, on a miniature of its real shape: fetched, measured, rendered.
+
+Concepts, categories and embeddings are the real ones. Images are small patterns, in an encrypted
+archive with the real names; judgments are drawn from SPoSE, in files of the real formats.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import pyzipper
+from PIL import Image
+from typer.testing import CliRunner
+
+from convexlib import cli, downloads, steps, tables
+from convexlib import study as studies
+from convexlib.judgments import odd_one_out_accuracy
+from convexlib.representations import load
+from convexlib.stimuli import things
+from tests.conftest import Workflow, check_book, data, write_study
+from tests.servers import serving
+
+N_TRAINING, N_REPEATED, N_PEOPLE = 6000, 60, 12
+STIMULI = {"kind": "things", "n_triplets": 5000}
+
+
+def judged(threes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Triplets with the odd one last, chosen as SPoSE says: softmax of dot products."""
+    weights, _ = things.spose()
+    pairs = [threes[:, [0, 1]], threes[:, [0, 2]], threes[:, [1, 2]]]
+    similar = np.stack([(weights[p[:, 0]] * weights[p[:, 1]]).sum(axis=1) for p in pairs], axis=1)
+    kept = (similar + rng.gumbel(size=similar.shape)).argmax(axis=1)
+    order = np.array([[0, 1, 2], [0, 2, 1], [1, 2, 0]])[kept]
+    return np.take_along_axis(threes, order, axis=1)
+
+
+def text(triplets: np.ndarray) -> bytes:
+    return "".join(f"{a} {b} {c}\n" for a, b, c in triplets).encode()
+
+
+def trials(sets: dict[int, np.ndarray], rng: np.random.Generator) -> bytes:
+    """The table of trials: objects from 1, in the order shown, and the place of the odd one."""
+    parts = []
+    for number, triplets in sets.items():
+        shown = rng.permuted(triplets, axis=1)
+        choice = 1 + (shown == triplets[:, 2:]).argmax(axis=1)
+        part = pd.DataFrame(shown + 1, columns=["image1", "image2", "image3"])
+        part["choice"], part["noise_ceiling"] = choice, number
+        part["subject_id"] = rng.integers(N_PEOPLE, size=len(part))
+        part["RT"] = rng.integers(500, 4000, size=len(part))
+        parts.append(part)
+    return pd.concat(parts).to_csv(sep="\t", index=False).encode()
+
+
+def archive(rng: np.random.Generator) -> bytes:
+    content = io.BytesIO()
+    with pyzipper.AESZipFile(content, "w", encryption=pyzipper.WZ_AES) as file:
+        file.setpassword(b"secret")
+        for number, name in enumerate(things.concepts()):
+            for suffix in ("01b", "02s") if number < 20 else ("01b",):
+                image = io.BytesIO()
+                coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+                Image.fromarray(coarse).resize((32, 32)).save(image, "jpeg")
+                file.writestr(f"object_images/{name}/{name}_{suffix}.jpg", image.getvalue())
+    return content.getvalue()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """Fetched from a server that breaks off, is busy and sends wrong bytes on the way."""
+    real = data("things")
+    folder = tmp_path_factory.mktemp("things")
+    rng = np.random.default_rng(0)
+    threes = np.stack([rng.choice(1854, 3, replace=False) for _ in range(N_TRAINING)])
+    repeated = np.repeat(threes[:N_REPEATED], N_PEOPLE, axis=0)
+    sets = {0: judged(threes, rng)} | {k: judged(repeated, rng) for k in (1, 2, 3)}
+    made = {name: text(sets[1]) for name in things.TRIPLETS} | {"trainset": text(sets[0])}
+    content = {source.path: made[name] for name, source in things.TRIPLETS.items()}
+    content[things.TRIALS.path] = trials(sets, rng)
+    content[things.IMAGES.path] = archive(rng)
+    with serving() as server, pytest.MonkeyPatch.context() as patch:
+        sources = tuple(
+            server.put(source, content.get(source.path) or (real.parent / source.path).read_bytes())
+            for source in things.SOURCES
+        )
+        patch.setattr(downloads, "_OSF", server.osf)
+        patch.setattr(downloads.time, "sleep", lambda seconds: None)
+        patch.setattr(things, "SOURCES", sources)
+        patch.setenv("CONVEXLIB_DATA", str(folder / "data"))
+        patch.setenv(things.PASSWORD, "secret")
+        downloads._listing.cache_clear()
+        server.plan = ["503", "429", "hang up", *["serve"] * 20, "cut"]
+        fetched = CliRunner().invoke(cli.app, ["fetch", "things"])
+        assert fetched.exit_code == 0, (fetched.output, fetched.exception)
+        for cached in (things.concepts, things.read_triplets):
+            cached.cache_clear()
+        run = Workflow(folder, write_study(folder / "minithings.yaml", STIMULI))
+        patch.delenv(things.PASSWORD)
+        run.run()
+        yield run
+
+
+@pytest.fixture
+def study(run: Workflow, monkeypatch: pytest.MonkeyPatch) -> studies.Study:
+    monkeypatch.setenv("CONVEXLIB_RESULTS", str(run.results))
+    monkeypatch.setenv("CONVEXLIB_DATA", str(run.folder / "data"))
+    return studies.load(str(run.study))
+
+
+def test_the_study_runs_from_the_network_to_its_pages(run: Workflow, study: studies.Study) -> None:
+    check_book(run, study)
+    pages = {page.stem for page in (run.site / "notebooks").glob("*.html")}
+    assert "things_study" in pages
+    assert not pages & {"colour_study", "zoo", "images92_study"}
+
+
+def test_no_page_holds_an_image_of_things(run: Workflow) -> None:
+    for page in run.site.rglob("*.html"):
+        assert "data:image" not in page.read_text().partition("<article")[2]
+    names = {path.name for path in run.site.rglob("*.jpg")}
+    assert not names & {path.name for path in (run.folder / "data").rglob("*.jpg")}
+    for figure in run.site.rglob("_images/*.svg"):
+        assert "<image" not in figure.read_text(), figure
+
+
+def test_measures_are_those_of_the_images_and_judgments(study: studies.Study) -> None:
+    (model,) = study.models
+    judged = steps.judged(study)
+    assert judged.categories.shape == (1854, 27)
+    assert judged.names == things.concepts()
+    assert len(judged.triplets) == 5000
+    known = {tuple(triplet) for triplet in things.read_triplets("trainset").tolist()}
+    assert {tuple(triplet) for triplet in judged.triplets.tolist()} <= known
+    measured = tables.layer_measures(study).query("space == 'original'")
+    value = measured.set_index(["layer", "measure"])["value"]
+    X = load(steps.representations(study, model).get() / "test", 1)
+    assert value[1, "odd_one_out"] == pytest.approx(odd_one_out_accuracy(X, judged.triplets))
+    assert 0 < value[1, "convexity"] < 1
+    assert len(tables.last_layer_dimensions(study)) == 42
+
+
+def test_repeated_judgments_have_their_ceiling(study: studies.Study) -> None:
+    table = tables.trials(study).set_index("set")
+    assert table.loc["training", "judgments"] == N_TRAINING
+    assert table.loc["repeated, set 1", "triplets"] == N_REPEATED
+    assert (table["people"] == N_PEOPLE).all()
+    lower, upper = tables.noise_ceiling(study)
+    assert f"{lower:.3f} to {upper:.3f}" == table.loc["repeated, set 1", "ceiling"]
+    assert 1 / 3 < lower < upper < 1
+    times = tables.reaction_times(study)
+    assert times["n"].sum() == 3 * N_REPEATED * N_PEOPLE
+    assert (times["low"] <= times["median"]).all()
+
+
+def test_all_images_can_be_asked_for(run: Workflow, study: studies.Study, tmp_path: Path) -> None:
+    path = write_study(tmp_path / "all.yaml", STIMULI | {"images": "all"})
+    every = studies.load(str(path))
+    assert len(steps.labels(every, "test")) == 1854 + 20
+    assert len(steps.labels(every, "reference")) == 1854
+    assert steps.images(every, "test")[0][0].size == (32, 32)
+
+
+def test_own_categories_take_the_place_of_the_published(
+    run: Workflow, study: studies.Study, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.tsv").write_text("uniqueID\tround\tflat\nball\t1\t0\nplate\t1\t1\n")
+    path = write_study(tmp_path / "own.yaml", STIMULI | {"categories": "mine.tsv"})
+    members = steps.judged(studies.load(str(path))).categories
+    assert members.sum().to_dict() == {"round": 2, "flat": 1}
+
+
+def test_a_broken_image_is_named_before_anything_is_measured(
+    run: Workflow, study: studies.Study, tmp_path: Path
+) -> None:
+    image = run.folder / "data/things/object_images/aardvark/aardvark_01b.jpg"
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    try:
+        done = run.convexlib(
+            "stimuli", str(write_study(tmp_path / "broken.yaml", STIMULI | {"seed": 1}))
+        )
+    finally:
+        image.write_bytes(whole)
+    assert done.returncode != 0
+    assert "aardvark_01b.jpg" in done.stderr
+    assert "broken: skip" in done.stderr
