@@ -44,6 +44,7 @@ CHANCE = 1 / 3
 _WORDS = {"concepts": "concepts", "categories": "categories"}
 _CEILING: list[float] = []
 _COLORS = {"vit": "#0072B2", "beit": "#D55E00", "data2vec": "#009E73"}
+_GAP = 4  # pixels between pictures
 _CEILING_COLOR = "0.88"
 _OTHER_COLOR = "#CC79A7"
 _ADDED_COLOR = "#000000"
@@ -531,13 +532,13 @@ def pictures(table: pd.DataFrame, ax: Axes, *, n_columns: int = 12, size: int = 
     """
     rows, ticks = [], {}
     for category, of_category in table.groupby("category", sort=False):
-        ticks[category] = (len(rows) + 0.5) * size
+        ticks[category] = (len(rows) + 0.5) * (size + _GAP)
         images = of_category["image"].tolist()
         for start in range(0, len(images), n_columns):
-            row = np.full((size, size * n_columns, 3), 255, dtype=np.uint8)
+            row = np.full((size + _GAP, (size + _GAP) * n_columns, 3), 255, dtype=np.uint8)
             for column, image in enumerate(images[start : start + n_columns]):
-                small = Image.fromarray(np.asarray(image)).resize((size, size))
-                row[:, column * size : (column + 1) * size] = small
+                left = column * (size + _GAP)
+                row[:size, left : left + size] = Image.fromarray(image).resize((size, size))
             rows.append(row)
     ax.imshow(np.concatenate(rows), interpolation="nearest")
     ax.grid(visible=False)

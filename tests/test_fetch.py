@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -222,3 +223,15 @@ def test_the_files_of_the_real_data_folder_serve_as_they_are(
     here = [source for source in things.SOURCES if (folder / source.path).is_file()]
     assert len(here) >= 6
     downloads.fetch_all(here, print)
+
+
+def test_the_book_lists_each_file_its_terms_and_what_to_cite() -> None:
+    page = (study.ROOT / "book" / "data.md").read_text()
+    entries = dict(re.findall(r"^(`.*`)\n: (.*)$", page, re.MULTILINE))
+    listed = {name: text for names, text in entries.items() for name in names.split(", ")}
+    for source in (*images92.SOURCES, *things.SOURCES):
+        text = listed.pop(f"`{source.path}`")
+        assert source.licence in text
+        assert f"{{cite:t}}`{source.cite}`" in text
+        assert f"{{{source.cite}," in (study.ROOT / "book" / "references.bib").read_text()
+    assert not listed

@@ -15,6 +15,7 @@ from convexlib.store import ROOT
 from tests.conftest import Workflow, check_book, save_small_vit, write_study
 
 N_PER_CATEGORY = 8
+MEASURES = {"n_neighbors": 5, "transform": {"strength": 0.1, "n_folds": 2}}
 COLOURS = {"warm": (220, 60, 30), "cold": (30, 80, 220), "grey": (120, 120, 120)}
 
 
@@ -48,8 +49,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
         lines += [f"{a},{b},{c}", f"{b},{a},{c}", ",".join(guess)]
     (folder / "judgments.txt").write_text("\n".join(lines))
     stimuli = {"kind": "folder", "images": "my-images", "triplets": "judgments.txt"}
-    measures = {"n_neighbors": 5, "transform": {"strength": 0.1, "n_folds": 2}}
-    run = Workflow(folder, write_study(folder / "mine.yaml", stimuli, measures=measures))
+    run = Workflow(folder, write_study(folder / "mine.yaml", stimuli, measures=MEASURES))
     run.run()
     return run
 
@@ -92,14 +92,20 @@ def test_a_matrix_gives_triplets_similarities_and_dimensions(run: Workflow, tmp_
         "similarity": "similarities.csv",
         "n_triplets": 300,
     }
-    study = studies.load(str(write_study(tmp_path / "matrix.yaml", stimuli)))
+    study = studies.load(str(write_study(tmp_path / "matrix.yaml", stimuli, measures=MEASURES)))
     judged = steps.judged(study)
     np.testing.assert_allclose(judged.similarity, matrix)
     assert judged.dimensions.shape == (24, 2)
     assert len(judged.triplets) == 300
     assert judged.ceiling is None
-    kept = groups[judged.triplets[:, :2]]
-    assert np.mean(kept[:, 0] == kept[:, 1]) > 0.8
+    shown = groups[judged.triplets]
+    two_alike = np.array([len(set(three)) == 2 for three in shown.tolist()])
+    assert np.mean(shown[two_alike, 0] == shown[two_alike, 1]) > 0.95
+    np.save(tmp_path / "similarities.npy", np.stack([matrix, matrix - noise - noise.T]))
+    stimuli["similarity"] = "similarities.npy"
+    two = studies.load(str(write_study(tmp_path / "two.yaml", stimuli, measures=MEASURES)))
+    lower, upper = steps.judged(two).ceiling
+    assert 1 / 3 < lower < upper < 1
 
 
 def test_the_example_of_the_page_is_a_study(

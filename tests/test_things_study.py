@@ -92,11 +92,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
         patch.setenv(things.PASSWORD, "secret")
         downloads._listing.cache_clear()
         server.plan = ["503", "429", "hang up", *["serve"] * 20, "cut"]
-        fetched = CliRunner().invoke(cli.app, ["fetch", "things"])
+        file = write_study(folder / "minithings.yaml", STIMULI)
+        fetched = CliRunner().invoke(cli.app, ["fetch", str(file)])
         assert fetched.exit_code == 0, (fetched.output, fetched.exception)
         for cached in (things.concepts, things.read_triplets):
             cached.cache_clear()
-        run = Workflow(folder, write_study(folder / "minithings.yaml", STIMULI))
+        run = Workflow(folder, file)
         patch.delenv(things.PASSWORD)
         run.run()
         yield run

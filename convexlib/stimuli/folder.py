@@ -93,18 +93,19 @@ def judged(settings: FolderStimuli, of_test: pd.DataFrame, of_reference: pd.Data
 
     names = of_reference[CONCEPT].tolist()
     category = {name: category for name, (category, _) in find_images(settings.images).items()}
-    triplets, similarity = _judgments(settings, names)
+    triplets, people = _judgments(settings, names)
     judged = Judged(
         categories=pd.get_dummies(of_test[CONCEPT].map(category), dtype=bool),
         concepts=pd.Index(names).get_indexer(of_test[CONCEPT]),
         names=names,
         triplets=triplets,
     )
-    threes = np.sort(triplets, axis=1)
-    if len(np.unique(threes, axis=0)) < len(threes):
+    repeated = len(np.unique(np.sort(triplets, axis=1), axis=0)) < len(triplets)
+    if repeated and (people is None or len(people) > 1):
         judged = judged._replace(ceiling=noise_ceiling(triplets))
-    if similarity is None:
+    if people is None:
         return judged
+    similarity = people.mean(axis=0)
     scaled = nonmetric_mds(similarity)
     return judged._replace(
         similarity=similarity, dimensions=scaled.coordinates, stress=scaled.stress
@@ -112,7 +113,7 @@ def judged(settings: FolderStimuli, of_test: pd.DataFrame, of_reference: pd.Data
 
 
 def _judgments(settings: FolderStimuli, names: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Triplets, and the mean similarity where that was given."""
+    """Triplets, and the similarities that people gave, if it was these, (n_people, n, n)."""
     from convexlib.judgments import triplets_from_similarity
 
     if settings.triplets:
@@ -120,7 +121,7 @@ def _judgments(settings: FolderStimuli, names: list[str]) -> tuple[np.ndarray, n
     people = files.read_similarity(settings.similarity, names)
     drawn = settings.n_triplets if math.comb(len(names), 3) > settings.n_triplets else None
     triplets = triplets_from_similarity(people, n_triplets=drawn, random_state=settings.seed)
-    return triplets, people.mean(axis=0)
+    return triplets, people
 
 
 def _file(settings: FolderStimuli) -> Path:
