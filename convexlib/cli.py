@@ -21,8 +21,14 @@ AddModels = Annotated[str, typer.Option(help="Models to add, separated by spaces
 
 @app.command()
 def check(study: StudyName, models: Models = "", add_models: AddModels = "") -> None:
-    """Check the study file and that every model can be loaded, before anything runs."""
+    """Check the study file and that every model can be loaded, and fetch data that are missing."""
+    from convexlib import downloads
+
+    files, _ = studies.sources(study)
+    downloads.check_passwords(files)
     _load(study, models, add_models)
+    if not all(map(downloads.is_here, files)):
+        downloads.fetch_all(files, typer.echo)
     store.sweep()
 
 

@@ -76,6 +76,12 @@ def root() -> Path:
     return Path(os.environ.get("CONVEXLIB_DATA", ROOT / "data")).expanduser().resolve()
 
 
+def is_here(source: Source) -> bool:
+    """Whether a file, or what was unpacked from it, is in the data folder."""
+    path = root() / (source.unpack or source.path)
+    return any(path.iterdir()) if source.unpack and path.is_dir() else path.is_file()
+
+
 def find(source: Source) -> Path:
     """Where a file lies in the data folder, or the folder of an archive.
 
@@ -84,7 +90,7 @@ def find(source: Source) -> Path:
     ValueError
         If it is not there, or is not what it should be.
     """
-    if not _is_here(source):
+    if not is_here(source):
         raise ValueError(
             f"{(source.unpack or source.path)!r} is not in the data folder {str(root())!r}; run "
             "`convexlib fetch`, or let CONVEXLIB_DATA name the folder that holds it"
@@ -106,14 +112,14 @@ def fetch(source: Source) -> Path:
         If the server cannot be reached or refuses, the content is not the published one, the
         password is missing or wrong, or the disk is full.
     """
-    if _is_here(source):
+    if is_here(source):
         return find(source)
     path = root() / source.path
     password = _password(source)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
-            if _is_here(source):
+            if is_here(source):
                 return find(source)
             if path.is_file():
                 _checked(source)
@@ -129,6 +135,13 @@ def fetch(source: Source) -> Path:
     return find(source)
 
 
+def check_passwords(sources: Sequence[Source]) -> None:
+    """Raise a one-line ValueError if an archive is to be unpacked whose password is not set."""
+    for source in sources:
+        if not is_here(source):
+            _password(source)
+
+
 def fetch_all(sources: Sequence[Source], say: Callable[[str], None]) -> None:
     """Say what each file is and how much there is to load, then load what is not there.
 
@@ -137,13 +150,11 @@ def fetch_all(sources: Sequence[Source], say: Callable[[str], None]) -> None:
     ValueError
         As `fetch`; before anything is loaded, if a password is missing or the disk is too small.
     """
-    for source in sources:
-        if not _is_here(source):
-            _password(source)
+    check_passwords(sources)
     sizes = [size(source) for source in sources]
     for source, n_bytes in zip(sources, sizes, strict=True):
         state = "size unknown" if n_bytes is None else _shown(n_bytes) if n_bytes else "is there"
-        name = source.unpack if source.unpack and _is_here(source) else source.path
+        name = source.unpack if source.unpack and is_here(source) else source.path
         say(f"{name} ({state}). {source.licence} Cite {source.cite}.")
     total = needed = sum(filter(None, sizes))
     say(f"{_shown(total)} to load; {_shown(free_space())} free in {root()}")
@@ -159,7 +170,7 @@ def fetch_all(sources: Sequence[Source], say: Callable[[str], None]) -> None:
 
 def size(source: Source) -> int | None:
     """Bytes that `fetch` would load: 0 if the file is there, None if the server does not say."""
-    if _is_here(source) or (root() / source.path).is_file():
+    if is_here(source) or (root() / source.path).is_file():
         return 0
     place = _located(source)
     total = place.size
@@ -259,11 +270,6 @@ def _listing(url: str) -> dict[str, _Place]:
             f"{page} gave something else than a list of files; try again later, or report it"
         ) from error
     return places
-
-
-def _is_here(source: Source) -> bool:
-    path = root() / (source.unpack or source.path)
-    return any(path.iterdir()) if source.unpack and path.is_dir() else path.is_file()
 
 
 def _loaded(source: Source) -> int:

@@ -116,7 +116,8 @@ def layer_curves(
         return missing(axes)
     measures = list(dict.fromkeys(means["measure"]))
     for row, (family, of_family) in zip(axes, means.groupby("family", sort=False), strict=True):
-        for ax, measure in zip(row, measures, strict=True):
+        missing(row[len(measures) :])
+        for ax, measure in zip(row, measures, strict=False):
             for _, curve in of_family[of_family["measure"] == measure].groupby(
                 ["model", "size", "variant"], sort=False
             ):
@@ -234,9 +235,10 @@ def before_and_after(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     """
     if table.empty:
         return missing(axes, "This study does not have this transform.")
-    layer_curves(table[table["space"] == "after"], axes)
+    after = table[table["space"] == "after"]
+    layer_curves(after, axes)
     for row, (_, of_family) in zip(axes, table.groupby("family", sort=False), strict=True):
-        for ax, measure in zip(row, dict.fromkeys(table["measure"]), strict=True):
+        for ax, measure in zip(row, dict.fromkeys(after["measure"]), strict=False):
             before = of_family[(of_family["measure"] == measure) & (of_family["space"] == "before")]
             for (_, size, variant), curve in before.groupby(
                 ["model", "size", "variant"], sort=False
@@ -453,10 +455,13 @@ def training_curves(curves: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
 
 
 def missing(axes: np.ndarray, what: str = "This is not measured here.") -> np.ndarray:
-    """Say on the figure why there is nothing to draw."""
+    """Say why there is nothing to draw, in the middle of the figure or of some of its axes."""
     for ax in axes.ravel():
         ax.set_axis_off()
-    axes.ravel()[0].figure.text(0.5, 0.5, what, ha="center", va="center", wrap=True)
+    for ax in axes.ravel()[:1]:
+        whole = axes.size == len(ax.figure.axes)
+        place = ax.figure.transFigure if whole else ax.transAxes
+        ax.text(0.5, 0.5, what, ha="center", va="center", wrap=True, transform=place)
     return axes
 
 
@@ -570,7 +575,7 @@ def image_rows(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
 def _changes(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     layer_curves(table, axes)
     for row in axes:
-        for ax, measure in zip(row, dict.fromkeys(table["measure"]), strict=True):
+        for ax, measure in zip(row, dict.fromkeys(table["measure"]), strict=False):
             for artist in [*ax.lines, *ax.patches]:
                 if artist.get_gid() == "chance":
                     artist.remove()

@@ -11,6 +11,7 @@ import ast
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -30,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _MANIFEST = "manifest.json"
 _PARTIAL = ".partial-"
+_HUB_BLOB = re.compile(r"/blobs/[0-9a-f]{64}$")
 _ABANDONED_AFTER = 7 * 24 * 3600  # seconds
 
 
@@ -166,8 +168,17 @@ def of_libraries(*names: str) -> dict[str, str]:
 
 
 def of_files(paths: Iterable[Path]) -> dict[str, str]:
-    """SHA-256 of files, by file name."""
-    return {path.name: _sha256(path, *_stamp(path)) for path in sorted(paths)}
+    """SHA-256 of files, by file name; that of large files in the hub's cache is their real name."""
+    return {
+        path.name: (
+            path.resolve().name if _HUB_BLOB.search(str(path.resolve())) else _sha256_of(path)
+        )
+        for path in sorted(paths)
+    }
+
+
+def _sha256_of(path: Path) -> str:
+    return _sha256(path, *_stamp(path))
 
 
 def _publish(partial: Path, folder: Path) -> None:

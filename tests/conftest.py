@@ -41,14 +41,15 @@ class Workflow:
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         return os.environ | {"CONVEXLIB_RESULTS": str(self.results), "PATH": path}
 
-    def command(self, **config: str) -> list[str]:
+    def command(self, *rules: str, **config: str) -> list[str]:
         config = {"study": str(self.study), "site": str(self.site), **config}
         settings = [f"{key}={value}" for key, value in config.items()]
-        return [sys.executable, "-m", "snakemake", "--cores", "2", "--config", *settings]
+        command = [sys.executable, "-m", "snakemake", *rules, "--cores", "2"]
+        return [*command, "--config", *settings]
 
-    def run(self, **config: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *rules: str, **config: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            self.command(**config),
+            self.command(*rules, **config),
             cwd=ROOT,
             env=self.environment,
             stdout=subprocess.PIPE,

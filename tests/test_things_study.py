@@ -55,14 +55,18 @@ def trials(sets: dict[int, np.ndarray], rng: np.random.Generator) -> bytes:
 
 
 def archive(rng: np.random.Generator) -> bytes:
+    """Images whose colours in 4 x 4 squares follow from SPoSE, so that there is a rule to find."""
+    weights, _ = things.spose()
+    colours = weights @ rng.normal(size=(weights.shape[1], 48))
+    colours = 128 + 50 * (colours - colours.mean(axis=0)) / colours.std(axis=0)
+    patterns = colours.clip(0, 255).astype(np.uint8).reshape(-1, 4, 4, 3)
     content = io.BytesIO()
     with pyzipper.AESZipFile(content, "w", encryption=pyzipper.WZ_AES) as file:
         file.setpassword(b"secret")
         for number, name in enumerate(things.concepts()):
             for suffix in ("01b", "02s") if number < 20 else ("01b",):
                 image = io.BytesIO()
-                coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-                Image.fromarray(coarse).resize((32, 32)).save(image, "jpeg")
+                Image.fromarray(patterns[number]).resize((32, 32)).save(image, "jpeg")
                 file.writestr(f"object_images/{name}/{name}_{suffix}.jpg", image.getvalue())
     return content.getvalue()
 
@@ -138,6 +142,7 @@ def test_measures_are_those_of_the_images_and_judgments(study: studies.Study) ->
     value = measured.set_index(["layer", "measure"])["value"]
     X = load(steps.representations(study, model).get() / "test", 1)
     assert value[1, "odd_one_out"] == pytest.approx(odd_one_out_accuracy(X, judged.triplets))
+    assert value[1, "odd_one_out"] > 0.353  # chance and three standard errors
     assert 0 < value[1, "convexity"] < 1
     assert len(tables.last_layer_dimensions(study)) == 42
 

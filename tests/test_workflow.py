@@ -21,7 +21,9 @@ KINDS = ("models", "representations", "measures")
 
 
 def test_every_notebook_is_executed_and_every_page_rendered(workflow: Workflow) -> None:
-    pages = [path.stem for path in (ROOT / "notebooks").glob("*.md")]
+    pages = book.notebooks(studies.load(str(TINY)))
+    assert "colour_study" in pages
+    assert "images92_study" not in pages
     assert sorted(p.name.rsplit("-", 1)[0] for p in workflow.stored("notebooks")) == sorted(pages)
     for page in pages:
         assert (workflow.site / "notebooks" / f"{page}.html").is_file()
@@ -80,11 +82,11 @@ def test_a_run_killed_at_any_moment_resumes_without_redoing_what_was_finished(
     process.wait()
     finished = killed.stored("models")
     assert 3 <= len(finished) < 12
-    killed.run()
+    killed.run(*(f"measure_{batch}" for batch in studies.load(str(TINY)).batches()))
     after = killed.stored("models")
     assert len(after) == 12
     assert all(after[path] == written for path, written in finished.items())
-    assert (killed.site / "index.html").is_file()
+    assert len(killed.stored("measures")) == 12
     # Two runs from nothing, one of them killed on the way, give identical tables.
     for measured in killed.stored("measures"):
         other = workflow.results / measured.relative_to(killed.results)
@@ -126,15 +128,18 @@ def test_an_added_model_joins_the_figures_and_nothing_else_is_computed(
     assert "my-model" in page.read_text()
 
 
-def test_models_alone_give_a_book_whose_comparisons_say_what_they_lack(
-    workflow: Workflow, new_model: Path
+def test_a_comparison_of_models_alone_says_what_it_lacks(
+    workflow: Workflow, new_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = new_model.parent / "html"
+    monkeypatch.setenv("CONVEXLIB_RESULTS", str(workflow.results))
     before = workflow.stored("models")
-    workflow.run(models=f"vit-base-pretrained {new_model}", site=str(site))
+    models = ["vit-base-pretrained", str(new_model)]
+    workflow.run("notebook_fine_tuning_deltas", models=" ".join(models))
     assert workflow.stored("models") == before
-    page = (site / "notebooks" / "fine_tuning_deltas.html").read_text()
-    assert "not measured here" in page
+    alone = book.executed(studies.load(str(TINY), models=models), "fine_tuning_deltas").folder
+    assert "not measured here" in (alone / "fine_tuning_deltas.ipynb").read_text()
+    (figure,) = figures(alone / "fine_tuning_deltas.ipynb")
+    assert "no pair of pretrained and fine-tuned" in figure
 
 
 def test_a_notebook_runs_by_papermill_alone(

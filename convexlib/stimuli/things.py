@@ -142,7 +142,8 @@ class Trials(NamedTuple):
 
 def splits(settings: ThingsStimuli) -> dict[str, tuple[None, pd.DataFrame]]:
     """The reference images, or all, fetched if need be; files are read one by one."""
-    downloads.fetch_all(SOURCES, print)
+    for source in SOURCES:
+        downloads.fetch(source)
     found = image_paths(reference_only=settings.images == "reference")
     return files.splits(found, broken=settings.broken)
 
