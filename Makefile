@@ -11,7 +11,10 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 INSTALLED := .venv/.installed
 
-.PHONY: book test lint bench clean notebooks lock help
+# timm needs torchvision, which fits one PyTorch only, so they have an environment of their own.
+WITH_TIMM := torch==2.14.1 torchvision==0.29.1 timm==1.0.31
+
+.PHONY: book test timm lint bench clean notebooks lock help
 .DEFAULT_GOAL := help
 
 book: $(INSTALLED)  ## Train, measure, execute the notebooks and render the site in _build/html
@@ -22,6 +25,9 @@ book: $(INSTALLED)  ## Train, measure, execute the notebooks and render the site
 
 test: $(INSTALLED)  ## Run the tests; ARGS="tests/test_convexity.py" runs some
 	@pytest $(ARGS)
+
+timm: .venv-timm/.installed  ## Run the tests of timm models, in an environment with torchvision
+	@.venv-timm/bin/pytest tests/test_timm.py $(ARGS)
 
 lint: $(INSTALLED)  ## Check format and style
 	@ruff format --check . && ruff check .
@@ -36,7 +42,7 @@ lock: $(INSTALLED)  ## Pin the newest versions in requirements.lock and environm
 	@python tools/lock.py
 
 clean:  ## Remove results, the site and the environment
-	rm -rf results _build .venv .snakemake notebooks/*.ipynb
+	rm -rf results _build .venv .venv-timm .snakemake notebooks/*.ipynb
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -46,4 +52,13 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv .venv
 	@pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	@pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv-timm/.installed: requirements.lock pyproject.toml
+	@echo "Installing the environment with timm in .venv-timm"
+	@$(PYTHON) -m venv .venv-timm
+	@grep -v '^torch==' requirements.lock > .venv-timm/requirements.txt
+	@.venv-timm/bin/pip install --quiet --disable-pip-version-check \
+	    --requirement .venv-timm/requirements.txt $(WITH_TIMM)
+	@.venv-timm/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,15 @@ def check(folder: Path) -> None:
             f"model folder {str(folder)!r} holds damaged weights ({_first_line(error)}); "
             "copy or save the model again"
         ) from error
+    if _is_of_timm(folder):
+        try:
+            import_module("timm")
+        except Exception as error:
+            raise ValueError(
+                f"model folder {str(folder)!r} holds a model of timm, which cannot be imported "
+                f"({_first_line(error)}); run pip install 'convexlib[timm]' in an environment "
+                "whose torchvision fits its torch"
+            ) from error
     try:
         load_config(folder)
     except Exception as error:
@@ -119,6 +129,15 @@ def _check_weights(folder: Path) -> None:
     for file in files:
         with safe_open(file, framework="numpy"):
             pass
+
+
+def _is_of_timm(folder: Path) -> bool:
+    """Judged by the configuration; what may be wrong with that is left to who loads it."""
+    try:
+        config, _ = PreTrainedConfig.get_config_dict(folder)
+    except Exception:
+        return False
+    return config.get("model_type") == "timm_wrapper"
 
 
 def _from_hub(name: str) -> Path:

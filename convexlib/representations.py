@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +39,11 @@ def extract(
     the class token; the mean leaves out class, distillation and register tokens. Feature maps,
     and the tokens of architectures whose stages merge them (Swin), are pooled by the mean over
     all places. Of a model of images and text the tower for images is used.
+
+    Models of timm give the outputs of their blocks or stages alone, as feature maps, so their
+    layer 0 is the first block of a transformer (a convolutional network may give its stem), and
+    a transformer of n blocks has n layers, not n + 1. Their class token can be pooled where they
+    have one in every block.
 
     Memory does not grow with the number of images: each batch goes to a file of its own. What
     an interrupted run wrote is kept, and the rest is added. A batch that is too large for the
@@ -135,13 +141,26 @@ def _pooled(model: nn.Module, pixels: Tensor, pooling: Pooling) -> dict[str, np.
         else nullcontext()
     )
     with torch.inference_mode(), precision:
-        states = model(pixel_values=pixels, output_hidden_states=True).hidden_states
-    n_special = _n_special_tokens(model, states, pixels)
-    pooled = [_pool(state, n_special, pooling, model) for state in states]
+        if pooling == "cls" and _keeps_class_token_apart(model):
+            options = {"output_hidden_states": True, "return_prefix_tokens": True}
+            pairs = model(pixel_values=pixels, **options).hidden_states
+            pooled = [special[:, 0] for _, special in pairs]
+        else:
+            states = model(pixel_values=pixels, output_hidden_states=True).hidden_states
+            n_special = _n_special_tokens(model, states, pixels)
+            pooled = [_pool(state, n_special, pooling, model) for state in states]
     # safetensors writes the memory as it lies, so a view must become an array first.
     return {
         _key(layer): state.float().cpu().contiguous().numpy() for layer, state in enumerate(pooled)
     }
+
+
+def _keeps_class_token_apart(model: nn.Module) -> bool:
+    """Whether it is a model of timm that gives its class token, but on request only."""
+    timm_model = getattr(model, "timm_model", None)
+    if getattr(timm_model, "cls_token", None) is None:
+        return False
+    return "return_prefix_tokens" in signature(timm_model.forward_intermediates).parameters
 
 
 def _n_special_tokens(model: nn.Module, states: Sequence[Tensor] | None, pixels: Tensor) -> int:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from convexlib.store import ROOT
 
 TINY = ROOT / "tests" / "tiny.yaml"
 BIN = Path(sys.executable).parent
+
+# timm is an extra, with an environment of its own: make timm.
+collect_ignore = [] if find_spec("timm") else ["test_timm.py"]
 
 
 @dataclass(frozen=True)

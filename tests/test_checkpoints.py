@@ -18,6 +18,13 @@ from convexlib.stimuli import colors
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
+# How timm describes a model on the hub.
+TIMM = {
+    "architecture": "resnet18",
+    "num_classes": 5,
+    "pretrained_cfg": {"input_size": [3, 32, 32]},
+}
+
 LOCATE = """
 import json, sys
 from convexlib.checkpoints import locate
@@ -183,6 +190,19 @@ def test_weights_in_several_files_are_found(vit: Path, tmp_path: Path) -> None:
     assert (tmp_path / "model.safetensors.index.json").is_file()
     assert not (tmp_path / "model.safetensors").exists()
     assert checkpoints.locate(str(tmp_path)) == tmp_path
+
+
+@pytest.mark.parametrize("config", [TIMM, TIMM | {"model_type": "timm_wrapper"}])
+def test_a_model_of_timm_names_what_it_needs(
+    vit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: dict[str, object]
+) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)  # as if it were not installed
+    shutil.copy(vit / "model.safetensors", tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"holds a model of timm, which cannot") as refused:
+        checkpoints.check(tmp_path)
+    (line,) = str(refused.value).splitlines()
+    assert "run pip install 'convexlib[timm]' in an environment whose torchvision fits" in line
 
 
 def test_loading_prints_nothing(tmp_path: Path) -> None:
