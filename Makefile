@@ -14,7 +14,7 @@ INSTALLED := .venv/.installed
 # timm needs torchvision, which fits one PyTorch only, so they have an environment of their own.
 WITH_TIMM := torch==2.14.1 torchvision==0.29.1 timm==1.0.31
 
-.PHONY: book test timm lint bench clean notebooks lock help
+.PHONY: book test timm lint bench thingsvision clean notebooks lock help
 .DEFAULT_GOAL := help
 
 book: $(INSTALLED)  ## Train, measure, execute the notebooks and render the site in _build/html
@@ -35,14 +35,16 @@ lint: $(INSTALLED)  ## Check format and style
 bench: $(INSTALLED)  ## Run both sides of every speed claim; writes the page on speed
 	@python -m benchmarks
 
+thingsvision: .venv-thingsvision/.installed  ## Install thingsvision (Python 3.11) for make bench
+
 notebooks: $(INSTALLED)  ## Write each notebook as .ipynb, to open in JupyterLab
 	@convexlib notebooks "$(STUDY)"
 
 lock: $(INSTALLED)  ## Pin the newest versions in requirements.lock and environment.yml
 	@python tools/lock.py
 
-clean:  ## Remove results, the site and the environment
-	rm -rf results _build .venv .venv-timm .snakemake notebooks/*.ipynb
+clean:  ## Remove results, the site and the environments
+	rm -rf results _build .venv .venv-timm .venv-thingsvision .snakemake notebooks/*.ipynb
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -61,4 +63,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@.venv-timm/bin/pip install --quiet --disable-pip-version-check \
 	    --requirement .venv-timm/requirements.txt $(WITH_TIMM)
 	@.venv-timm/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv-thingsvision/.installed:
+	@echo "Installing thingsvision in .venv-thingsvision"
+	@$(PYTHON) -m venv .venv-thingsvision
+	@.venv-thingsvision/bin/pip install --quiet --disable-pip-version-check thingsvision==2.7.3
 	@touch $@

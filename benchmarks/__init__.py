@@ -1,1 +1,1 @@
-"""Each speed claim of the project: both sides, run in one process, with their ratio."""
+"""Each speed claim of the project: both sides, run one after the other, with their ratio."""
