@@ -5,6 +5,7 @@ of `WORDS` stand for what the study at hand calls them; a cell tagged with kinds
 these alone, and so is a notebook whose header names one under `stimuli`.
 """
 
+import json
 import os
 import re
 import shutil
@@ -36,7 +37,12 @@ def notebooks(study: Study) -> list[str]:
 def write_ipynb(study: Study, name: str) -> Path:
     """Write a notebook for a study as .ipynb beside its MyST Markdown source, without outputs."""
     path = _source(name).with_suffix(".ipynb")
-    nbformat.write(_for_study(study, _source(name)), path)
+    notebook = _for_study(study, _source(name))
+    chosen = f"study = {json.dumps(study.choice['study'])}"
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", ()):
+            cell.source = re.sub(r'(?m)^study = ".*?"', lambda _: chosen, cell.source)
+    nbformat.write(notebook, path)
     return path
 
 
