@@ -1,6 +1,7 @@
 """How sure is a number? Means, correlations and their intervals."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -423,9 +424,16 @@ def _bootstrapped(
     n_clusters = len(of_cluster)
     if n_clusters < _FEWEST or np.isnan(value):
         return Estimate(value, np.nan, np.nan)
-    rng = np.random.default_rng(random_state)
-    draws = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=n_resamples)
+    draws = _resamples(n_clusters, n_resamples, random_state)
     return _percentiles(value, statistic(draws @ of_cluster), n_clusters, confidence)
+
+
+@lru_cache(maxsize=2)  # the same for all rows of a table
+def _resamples(n_clusters: int, n_resamples: int, random_state: int) -> np.ndarray:
+    """How often each cluster is drawn, float64 (n_resamples, n_clusters)."""
+    rng = np.random.default_rng(random_state)
+    share = np.full(n_clusters, 1 / n_clusters)
+    return rng.multinomial(n_clusters, share, size=n_resamples).astype(float)
 
 
 def _percentiles(value: float, resampled: np.ndarray, n_drawn: int, confidence: float) -> Estimate:
