@@ -299,7 +299,7 @@ def forest(
     for ax in axes[0, 1:]:
         ax.tick_params(labelleft=False)
     if xlabel:
-        axes[0, 0].figure.supxlabel(xlabel, fontsize=10)
+        axes[0, axes.shape[1] // 2].set_xlabel(xlabel)
         _share_x_limits(axes)
     if variants != [None]:
         handles = [
