@@ -20,6 +20,8 @@ from convexlib.stimuli import PATH, Judged
 from convexlib.store import Result
 from convexlib.study import Model, Study
 
+_JUDGED: dict[str, Judged] = {}  # by the fingerprint of the stimuli
+
 SPLITS = ("train", "validation", "test", "reference")
 
 
@@ -156,7 +158,11 @@ def measures(study: Study, model: Model) -> Result:
 
 def judged(study: Study) -> Judged:
     """What is known of the test images, and what people judged of the reference images."""
-    return kind(study).judged(study.file.stimuli, labels(study, "test"), labels(study, "reference"))
+    key = stimuli(study).fingerprint
+    if key not in _JUDGED:
+        of_images = labels(study, "test"), labels(study, "reference")
+        _JUDGED[key] = kind(study).judged(study.file.stimuli, *of_images)
+    return _JUDGED[key]
 
 
 def _reference(study: Study) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from convexlib import judgments, statistics, steps
 from convexlib.measures import (
@@ -566,23 +567,26 @@ def reaction_times(study: Study, *, n_bins: int = 8) -> pd.DataFrame:
 
 
 def pictures(study: Study) -> pd.DataFrame:
-    """The reference image of each concept.
+    """The reference image of each concept, small.
 
     Returns
     -------
     DataFrame
-        One row a concept: concept, category (the first that it belongs to, or none), and image,
-        which is None where the licence does not allow to show it.
+        One row a concept: concept, category (the first that it belongs to, or "none"), and image,
+        an array of at most 175 x 175 pixels, or None where the licence does not allow to show it.
     """
     judged = steps.judged(study)
     members = judged.category_of_concept
     category = members.columns.to_numpy()[members.to_numpy().argmax(axis=1)]
-    shown = steps.images(study, "reference")[0] if steps.kind(study).MAY_SHOW else None
+    if steps.kind(study).MAY_SHOW:
+        images = [_thumbnail(image) for image in steps.images(study, "reference")[0]]
+    else:
+        images = [None] * len(members)
     return pd.DataFrame(
         {
             "concept": judged.names,
             "category": np.where(members.any(axis=1), category, "none"),
-            "image": [None] * len(members) if shown is None else [*map(np.asarray, shown)],
+            "image": images,
         }
     )
 
@@ -683,6 +687,12 @@ def _stored(study: Study, name: str) -> pd.DataFrame:
             table.insert(place, column, value)
         tables.append(table)
     return pd.concat(tables, ignore_index=True).astype({"seed": "Int64"})
+
+
+def _thumbnail(image: np.ndarray | Image.Image, size: int = 175) -> np.ndarray:
+    small = Image.fromarray(np.asarray(image))
+    small.thumbnail((size, size))
+    return np.asarray(small)
 
 
 def _paired_deltas(study: Study) -> pd.DataFrame:

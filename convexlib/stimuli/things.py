@@ -262,6 +262,7 @@ def read_triplets(name: str) -> np.ndarray:
     return files.read_triplets(downloads.find(TRIPLETS[name]), concepts())
 
 
+@cache
 def read_trials(path: Path | None = None) -> Trials:
     """All trials, with who judged, how fast, and what counts towards the noise ceiling.
 
