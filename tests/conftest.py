@@ -45,15 +45,15 @@ class Workflow:
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         return os.environ | {"CONVEXLIB_RESULTS": str(self.results), "PATH": path}
 
-    def command(self, *rules: str, **config: str) -> list[str]:
+    def command(self, *targets: Path, **config: str) -> list[str]:
         config = {"study": str(self.study), "site": str(self.site), **config}
         settings = [f"{key}={value}" for key, value in config.items()]
-        command = [sys.executable, "-m", "snakemake", *rules, "--cores", "2"]
+        command = [sys.executable, "-m", "snakemake", *map(str, targets), "--cores", "2"]
         return [*command, "--config", *settings]
 
-    def run(self, *rules: str, **config: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *targets: Path, **config: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            self.command(*rules, **config),
+            self.command(*targets, **config),
             cwd=ROOT,
             env=self.environment,
             stdout=subprocess.PIPE,

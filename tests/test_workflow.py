@@ -64,7 +64,7 @@ def test_a_changed_setting_recomputes_what_it_touches_and_nothing_else(
 
 
 def test_a_run_killed_at_any_moment_resumes_without_redoing_what_was_finished(
-    workflow: Workflow, tmp_path: Path
+    workflow: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = Workflow(tmp_path)
     process = subprocess.Popen(
@@ -82,7 +82,9 @@ def test_a_run_killed_at_any_moment_resumes_without_redoing_what_was_finished(
     process.wait()
     finished = killed.stored("models")
     assert 3 <= len(finished) < 12
-    killed.run(*(f"measure_{batch}" for batch in studies.load(str(TINY)).batches()))
+    monkeypatch.setenv("CONVEXLIB_RESULTS", str(killed.results))
+    study = studies.load(str(TINY))
+    killed.run(*(steps.measures(study, model).folder for model in study.models))
     after = killed.stored("models")
     assert len(after) == 12
     assert all(after[path] == written for path, written in finished.items())
@@ -134,9 +136,9 @@ def test_a_comparison_of_models_alone_says_what_it_lacks(
     monkeypatch.setenv("CONVEXLIB_RESULTS", str(workflow.results))
     before = workflow.stored("models")
     models = ["vit-base-pretrained", str(new_model)]
-    workflow.run("notebook_fine_tuning_deltas", models=" ".join(models))
-    assert workflow.stored("models") == before
     alone = book.executed(studies.load(str(TINY), models=models), "fine_tuning_deltas").folder
+    workflow.run(alone, models=" ".join(models))
+    assert workflow.stored("models") == before
     assert "not measured here" in (alone / "fine_tuning_deltas.ipynb").read_text()
     (figure,) = figures(alone / "fine_tuning_deltas.ipynb")
     assert "no pair of pretrained and fine-tuned" in figure
