@@ -54,7 +54,7 @@ def check(folder: Path) -> None:
         _check_weights(folder)
     except Exception as error:
         raise ValueError(
-            f"model folder {str(folder)!r} holds damaged weights ({_first_line(error)}); "
+            f"model folder {str(folder)!r} holds damaged weights ({first_line(error)}); "
             "copy or save the model again"
         ) from error
     if _is_of_timm(folder):
@@ -63,7 +63,7 @@ def check(folder: Path) -> None:
         except Exception as error:
             raise ValueError(
                 f"model folder {str(folder)!r} holds a model of timm, which cannot be imported "
-                f"({_first_line(error)}); run pip install 'convexlib[timm]' in an environment "
+                f"({first_line(error)}); run pip install 'convexlib[timm]' in an environment "
                 "whose torchvision fits its torch"
             ) from error
     try:
@@ -71,13 +71,13 @@ def check(folder: Path) -> None:
     except Exception as error:
         raise ValueError(
             f"model folder {str(folder)!r} has no config.json that transformers knows "
-            f"({_first_line(error)}); save the model with save_pretrained()"
+            f"({first_line(error)}); save the model with save_pretrained()"
         ) from error
     try:
         load_processor(folder)
     except Exception as error:
         raise ValueError(
-            f"model folder {str(folder)!r} has no image processor ({_first_line(error)}); "
+            f"model folder {str(folder)!r} has no image processor ({first_line(error)}); "
             "save it there too with save_pretrained(); a model of text cannot be used"
         ) from error
 
@@ -137,21 +137,22 @@ def _is_of_timm(folder: Path) -> bool:
         config, _ = PreTrainedConfig.get_config_dict(folder)
     except Exception:
         return False
-    return config.get("model_type") == "timm_wrapper"
+    return isinstance(config, dict) and config.get("model_type") == "timm_wrapper"
 
 
 def _from_hub(name: str) -> Path:
-    patterns = ["config.json", "preprocessor_config.json", "*.safetensors", WEIGHTS[1]]
+    patterns = ["config.json", "*processor_config.json", "*.safetensors", WEIGHTS[1]]
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ValueError(
             f"model {name!r} is neither a folder nor a model on the Hugging Face hub that can be "
-            f"reached or is cached here ({_first_line(error)}); "
+            f"reached or is cached here ({first_line(error)}); "
             "check the spelling, the path or the network"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error of somebody else's says, in a line."""
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     return first if len(first) < 300 else first[:297] + "..."

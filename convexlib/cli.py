@@ -26,9 +26,11 @@ def check(study: StudyName, models: Models = "", add_models: AddModels = "") -> 
 
     files, _ = studies.sources(study)
     downloads.check_passwords(files)
+    studies.check_stimuli(study)
     _load(study, models, add_models)
     if not all(map(downloads.is_here, files)):
         downloads.fetch_all(files, typer.echo)
+        studies.check_stimuli(study)
     store.sweep()
 
 

@@ -298,8 +298,8 @@ def triplets_from_similarity(
         Symmetric; the diagonal does not count. Of several people, the judgments of the first
         come first.
     n_triplets : int, optional
-        Draw so many threes, each person the same, instead of all there are. Those without an
-        odd one out are left out of them.
+        Draw so many different threes, each person the same, instead of all there are. Those
+        without an odd one out are left out of them.
     random_state : int or Generator, optional
 
     Returns
@@ -333,13 +333,9 @@ def triplets_from_similarity(
         raise ValueError(f"n_triplets is {n_triplets}; give at least 1, or None for all")
     else:
         rng = np.random.default_rng(random_state)
-        # Drawn without those already drawn: each stands for one of the objects that are left.
-        first, second, third = (rng.integers(n_objects - i, size=n_triplets) for i in range(3))
-        second += second >= first
-        low, high = np.minimum(first, second), np.maximum(first, second)
-        third += third >= low
-        third += third >= high
-        threes = np.sort(np.stack([first, second, third], axis=1), axis=1)
+        n_all = comb(n_objects, 3)
+        ranks = rng.choice(n_all, min(n_triplets, n_all), replace=False)
+        threes = _threes_at(ranks, n_objects)
     judged = []
     for matrix in people:
         pairs = np.stack([matrix[threes[:, i], threes[:, j]] for i, j in PAIRS], axis=1)
@@ -512,6 +508,16 @@ def object_folds(
     for part in range(n_folds):
         inside = of_triplet == part
         yield triplets[~inside.any(axis=1)], triplets[inside.all(axis=1)]
+
+
+def _threes_at(ranks: np.ndarray, n_objects: int) -> np.ndarray:
+    """Sets of three objects by their rank among all, when ordered by the last, then the second."""
+    last = np.arange(n_objects)
+    n_pairs, n_threes = last * (last - 1) // 2, last * (last - 1) * (last - 2) // 6
+    third = np.searchsorted(n_threes, ranks, side="right") - 1
+    rest = ranks - n_threes[third]
+    second = np.searchsorted(n_pairs, rest, side="right") - 1
+    return np.stack([rest - n_pairs[second], second, third], axis=1)
 
 
 def _threes_from(first: int, n_objects: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import AutoModel
 
-from convexlib.checkpoints import load_config, load_model, load_processor
+from convexlib.checkpoints import first_line, load_config, load_model, load_processor
 
 Pooling = Literal["mean", "cls"]
 
@@ -172,6 +172,11 @@ def _n_special_tokens(model: nn.Module, states: Sequence[Tensor] | None, pixels:
             "only tokens (n, n_tokens, n_features) and feature maps (n, n_features, height, "
             "width) can be pooled"
         )
+    if getattr(model.config, "num_detection_tokens", 0):
+        raise ValueError(
+            f"model of type {model.config.model_type!r} has tokens for detection among those of "
+            "the image; give a model of whole images"
+        )
     n_tokens = {state.shape[1] for state in states if state.ndim == 3}
     patch_size = getattr(model.config, "patch_size", None)
     if len(n_tokens) != 1 or patch_size is None or states[0].ndim != 3:
@@ -183,13 +188,20 @@ def _n_special_tokens(model: nn.Module, states: Sequence[Tensor] | None, pixels:
 
 
 def _pool(state: Tensor, n_special: int, pooling: Pooling, model: nn.Module) -> Tensor:
+    if pooling == "mean" and state.ndim == 4:
+        features_last = state.shape[1] != _width(model) == state.shape[3]  # as in SAM
+        return state.mean(dim=(1, 2) if features_last else (2, 3))
     if pooling == "mean":
-        return state.mean(dim=(2, 3)) if state.ndim == 4 else state[:, n_special:].mean(dim=1)
+        return state[:, n_special:].mean(dim=1)
     if n_special < 1:
         raise ValueError(
             f"model of type {model.config.model_type!r} has no class token; use pooling 'mean'"
         )
     return state[:, 0]
+
+
+def _width(model: nn.Module) -> int | None:
+    return getattr(model.config, "hidden_size", None)
 
 
 def _fitting_batch(model: nn.Module, pixels: Tensor) -> int:
@@ -202,7 +214,7 @@ def _fitting_batch(model: nn.Module, pixels: Tensor) -> int:
             raise
         raise ValueError(
             f"model of type {model.config.model_type!r} cannot be asked for the hidden states of "
-            f"an image ({str(error).splitlines()[0]}); give a model of images"
+            f"an image ({first_line(error)}); give a model of images"
         ) from error
     needed = _WORKING_COPIES * (pixels.nbytes + sum(state.nbytes for state in states))
     on_gpu = pixels.device.type == "cuda"

@@ -3,11 +3,12 @@ measures. A step knows what it depends on without running, so a plan costs nothi
 runs it, and whatever it needs, unless it is stored.
 """
 
+import json
 from dataclasses import replace
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,9 @@ from convexlib import store
 from convexlib.images import ImageFiles
 from convexlib.stimuli import PATH, Judged
 from convexlib.store import Result
-from convexlib.study import Model, Study
+from convexlib.study import Model, Study, kind_of
 
-_JUDGED: dict[str, Judged] = {}  # by the fingerprint of the stimuli
+_JUDGED: dict[tuple[str, str], Judged] = {}  # by all that they depend on
 
 SPLITS = ("train", "validation", "test", "reference")
 
@@ -38,9 +39,8 @@ def stimuli(study: Study) -> Result:
         save_file(arrays, folder / "arrays.safetensors")
 
     dependencies = {
-        "settings": study.file.stimuli.model_dump(mode="json"),
+        "images": kind(study).images_depend_on(study.file.stimuli),
         "code": _code(*_code_of_kind(study)),
-        "data": kind(study).depends_on(study.file.stimuli),
         "libraries": store.of_libraries("numpy", "pandas", "pillow", "colour-science"),
     }
     return Result(f"{study.name}/stimuli", dependencies, write)
@@ -50,7 +50,8 @@ def images(study: Study, split: str) -> tuple[np.ndarray | ImageFiles, pd.DataFr
     """Images and labels of one split: train, validation, test or reference."""
     of_image = labels(study, split)
     if PATH in of_image:
-        return ImageFiles(of_image[PATH]), of_image
+        root = kind(study).root(study.file.stimuli)
+        return ImageFiles(root / path for path in of_image[PATH]), of_image
     with safe_open(stimuli(study).get() / "arrays.safetensors", framework="numpy") as file:
         return file.get_tensor(split), of_image
 
@@ -114,8 +115,8 @@ def representations(study: Study, model: Model) -> Result:
         "model": _fingerprint(study, model),
         "stimuli": stimuli(study).fingerprint,
         "pooling": study.file.measures.pooling,
-        "code": _code("representations.py", "checkpoints.py"),
-        "libraries": store.of_libraries("numpy", "torch", "transformers", "safetensors"),
+        "code": _code("representations.py", "checkpoints.py", "images.py"),
+        "libraries": store.of_libraries("numpy", "torch", "transformers", "safetensors", "pillow"),
     }
     return Result(f"{study.name}/representations/{model.id}", dependencies, write, resumes=True)
 
@@ -139,6 +140,7 @@ def measures(study: Study, model: Model) -> Result:
 
     dependencies = {
         "representations": representations(study, model).fingerprint,
+        "judgments": _judgments(study),
         "settings": study.file.measures.model_dump(),
         "code": _code(
             "measures.py",
@@ -158,11 +160,15 @@ def measures(study: Study, model: Model) -> Result:
 
 def judged(study: Study) -> Judged:
     """What is known of the test images, and what people judged of the reference images."""
-    key = stimuli(study).fingerprint
+    key = stimuli(study).fingerprint, json.dumps(_judgments(study))
     if key not in _JUDGED:
         of_images = labels(study, "test"), labels(study, "reference")
         _JUDGED[key] = kind(study).judged(study.file.stimuli, *of_images)
     return _JUDGED[key]
+
+
+def _judgments(study: Study) -> dict[str, Any]:
+    return kind(study).judgments_depend_on(study.file.stimuli)
 
 
 def _reference(study: Study) -> str:
@@ -186,11 +192,12 @@ def _pretrained(model: Model) -> Model:
 
 def kind(study: Study) -> ModuleType:
     """The module of `convexlib.stimuli` that knows the images of a study."""
-    return import_module(f"convexlib.stimuli.{study.file.stimuli.kind}")
+    return kind_of(study.file)
 
 
-def _code_of_kind(study: Study) -> tuple[str, str]:
-    return "stimuli/__init__.py", f"stimuli/{study.file.stimuli.kind}.py"
+def _code_of_kind(study: Study) -> tuple[str, ...]:
+    files = ("stimuli/files.py", "images.py") if hasattr(kind(study), "root") else ()
+    return "stimuli/__init__.py", f"stimuli/{study.file.stimuli.kind}.py", *files
 
 
 @cache

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
@@ -121,7 +122,7 @@ class StudyFile(BaseModel):
                 raise ValueError("stimuli.test_per_hue is 1; give at least 2")
             fewest = 3 * per_concept  # of the three hues of a single triplet
         else:
-            fewest = n_concepts // n_folds
+            fewest = n_concepts // n_folds * _fewest_images(self.stimuli)
         if n_neighbors >= fewest:
             raise ValueError(
                 f"measures.n_neighbors is {n_neighbors}, but a fold may have {fewest} test images; "
@@ -235,8 +236,25 @@ def sources(study: str) -> tuple[tuple["Source", ...], tuple[str, ...]]:
         As in `load`.
     """
     file = _read(_path(study), {})
-    kind = import_module(f"convexlib.stimuli.{file.stimuli.kind}")
-    return tuple(kind.SOURCES), tuple(checkpoint.source for checkpoint in file.models)
+    models = tuple(checkpoint.source for checkpoint in file.models)
+    return tuple(kind_of(file).SOURCES), models
+
+
+def check_stimuli(study: str) -> None:
+    """Raise a one-line ValueError for a mistake in the stimuli or judgments, if one can be seen.
+
+    Parameters
+    ----------
+    study : str
+        As in `load`.
+    """
+    file = _read(_path(study), {})
+    kind_of(file).check(file.stimuli)
+
+
+def kind_of(file: StudyFile) -> ModuleType:
+    """The module of `convexlib.stimuli` that knows the images of a study."""
+    return import_module(f"convexlib.stimuli.{file.stimuli.kind}")
 
 
 def _path(study: str) -> Path:
@@ -294,6 +312,15 @@ def _n_concepts(stimuli: Stimuli) -> int:
 
         return len(find_images(stimuli.images))
     return _N_CONCEPTS[stimuli.kind]
+
+
+def _fewest_images(stimuli: Stimuli) -> int:
+    """Images of the concept that has fewest; of kinds that have one each, one."""
+    if not isinstance(stimuli, FolderStimuli):
+        return 1
+    from convexlib.stimuli.folder import find_images
+
+    return min(len(paths) for _, paths in find_images(stimuli.images).values())
 
 
 def _zoo_models(zoo: Zoo) -> tuple[Model, ...]:

@@ -93,6 +93,13 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], str, Pool, bool]] = {
         all_places,
         False,
     ),
+    "sam": (
+        "SamVisionConfig",
+        TOKENS | {"output_channels": 8, "num_pos_feats": 4, "global_attn_indexes": [1]},
+        "ViTImageProcessorPil",
+        lambda state: state.mean(dim=(1, 2)),  # feature maps with the features last
+        False,
+    ),
 }
 
 
@@ -144,7 +151,7 @@ def test_hidden_states_are_those_of_a_plain_call(
         assert (
             found.shape
             == expected.shape
-            == (len(IMAGES), state.shape[-1 if state.ndim == 3 else 1])
+            == (len(IMAGES), state.shape[-1 if state.ndim == 3 or name == "sam" else 1])
         )
         np.testing.assert_allclose(found, expected, atol=2e-5)
 
@@ -173,3 +180,16 @@ def test_representations_do_not_depend_on_the_batch_size(name: str, tmp_path: Pa
             representations.load(tmp_path / str(size), layer) for size in (1, len(IMAGES))
         )
         np.testing.assert_allclose(one_by_one, at_once, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_whose_tokens_are_not_all_of_the_image_says_so(tmp_path: Path) -> None:
+    config = transformers.YolosConfig(
+        **TOKENS | {"image_size": [32, 32]},
+        num_detection_tokens=10,
+        use_mid_position_embeddings=False,
+    )
+    AutoModel.from_config(config).save_pretrained(tmp_path / "yolos")
+    size = {"height": 32, "width": 32}
+    transformers.ViTImageProcessorPil(size=size).save_pretrained(tmp_path / "yolos")
+    with pytest.raises(ValueError, match="'yolos' has tokens for detection"):
+        representations.extract(tmp_path / "yolos", IMAGES, tmp_path / "out")

@@ -212,7 +212,8 @@ EXTRACT = """
 import sys
 from pathlib import Path
 from convexlib.images import ImageFiles
-from convexlib.representations import extract, load
+from safetensors import safe_open
+from convexlib.representations import extract
 
 checkpoint, images, folder = map(Path, sys.argv[1:4])
 n_images = int(sys.argv[4])
@@ -220,19 +221,21 @@ files = sorted(images.iterdir())
 extract(checkpoint, ImageFiles(files * (n_images // len(files))), folder, batch_size=50)
 status = Path("/proc/self/status").read_text().split()
 print(status[status.index("VmHWM:") + 1])
-assert len(load(folder, 0)) == n_images
+with safe_open(folder / f"{n_images - 50:09d}.safetensors", framework="numpy") as last:
+    assert last.get_slice("layer_000").get_shape()[0] == 50
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs the /proc of Linux")
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
+    """All features of the 10,000 images are 82 MB, a fifth of what the process takes."""
     config = ViTConfig(
         image_size=32,
-        patch_size=16,
-        hidden_size=16,
-        num_hidden_layers=2,
+        patch_size=32,
+        hidden_size=512,
+        num_hidden_layers=3,
         num_attention_heads=2,
-        intermediate_size=32,
+        intermediate_size=16,
     )
     ViTModel(config).save_pretrained(tmp_path / "vit")
     ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "vit")

@@ -43,7 +43,7 @@ def test_people_agree_up_to_their_ceiling() -> None:
     triplets = images92.human_triplets(20_000)
     assert 300_000 < len(triplets) <= 16 * 20_000
     ceiling = noise_ceiling(triplets)
-    assert ceiling.lower == pytest.approx(0.632, abs=0.003)
+    assert ceiling.lower == pytest.approx(0.629, abs=0.003)
     assert ceiling.upper == pytest.approx(0.675, abs=0.003)
     names = images92.categories()
     of_category = (names[:, None] == np.unique(names)).astype(float)

@@ -37,13 +37,22 @@ def test_an_unknown_concept_is_named(tmp_path: Path) -> None:
     path.write_text("uniqueID\tround\nball\t1\nunicorn\t1\n")
     with pytest.raises(ValueError, match="names the concept 'unicorn', which THINGS does not have"):
         things.categories(path)
-    path.write_text("uniqueID\tround\nball\t1\nair conditioner\t0\n")
+    path.write_text("uniqueID\tround\tflat\nball\t1\t0\nair conditioner\t0\t0\n")
     members = things.categories(path)
-    assert members.columns.tolist() == ["round"]
+    assert members.columns.tolist() == ["round", "flat"]
     assert members.index[members["round"]].tolist() == ["ball"]
-    path.write_text("name\tround\nball\t1\n")
-    with pytest.raises(ValueError, match="has no column uniqueID"):
-        things.categories(path)
+    for text, message in (
+        ("name\tround\nball\t1\n", "has no column uniqueID"),
+        ("uniqueID\tround\tflat\nball\t1\t0\nball\t1\t0\n", "the concept 'ball', and that twice"),
+        ("uniqueID\tround\tflat\nball\tyes\t0\n", "mine.tsv' cannot be read as categories: .*yes"),
+        ("uniqueID\nball\n", "has 0 columns of categories"),
+        ("", "mine.tsv' cannot be read as a table"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            things.categories(path)
+    with pytest.raises(ValueError, match=r"nowhere.tsv' cannot be read as a table: No such file"):
+        things.categories(tmp_path / "nowhere.tsv")
 
 
 TRIALS = """image1\timage2\timage3\tchoice\tRT\tnoise_ceiling\tsubject_id\tage
@@ -66,8 +75,8 @@ def test_trials_have_the_odd_one_last_and_count_from_zero(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("choice", "chosen", "is no file of trials: .*choice"),
-        ("1\t2\t3\t1\t", "1\t2\t3\t4\t", "trial 0: choice is 4; it is 1, 2 or 3"),
+        ("choice", "chosen", "cannot be read as trials: .*choice"),
+        ("1\t2\t3\t1\t", "1\t2\t3\t4\t", "the choice of trial 0 is 4; it is 1, 2 or 3"),
         ("1854", "1855", "but X has rows 0 to 1853"),
     ],
 )

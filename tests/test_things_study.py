@@ -73,7 +73,7 @@ def archive(rng: np.random.Generator) -> bytes:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """Fetched from a server that breaks off, is busy and sends wrong bytes on the way."""
+    """Fetched from a server that is busy, hangs up and breaks off on the way."""
     real = data("things")
     folder = tmp_path_factory.mktemp("things")
     rng = np.random.default_rng(0)

@@ -136,8 +136,7 @@ def test_a_comparison_of_models_alone_says_what_it_lacks(
     monkeypatch.setenv("CONVEXLIB_RESULTS", str(workflow.results))
     before = workflow.stored("models")
     models = ["vit-base-pretrained", str(new_model)]
-    alone = book.executed(studies.load(str(TINY), models=models), "fine_tuning_deltas").folder
-    workflow.run(alone, models=" ".join(models))
+    alone = book.executed(studies.load(str(TINY), models=models), "fine_tuning_deltas").get()
     assert workflow.stored("models") == before
     assert "not measured here" in (alone / "fine_tuning_deltas.ipynb").read_text()
     (figure,) = figures(alone / "fine_tuning_deltas.ipynb")

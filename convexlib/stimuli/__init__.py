@@ -2,11 +2,12 @@
 
 Each module has:
 
+- `check(settings)`: raises a one-line ValueError if something is wrong that can be seen at once.
 - `splits(settings)`: images and labels of every split, at least "test", whose classes are judged
   for convexity, and "reference", to which the judgments refer. Images are an array, or None where
-  the labels have a column `PATH` with the file of each.
+  the labels have a column `PATH` with the file of each, as seen from `root(settings)`.
 - `judged(settings, of_test, of_reference)`: what people judged, from the labels of these two.
-- `depends_on(settings)`: what the images and judgments depend on besides settings and code.
+- `images_depend_on(settings)`, `judgments_depend_on(settings)`: all that these depend on but code.
 - `CONCEPT`: the column of the labels that names the concept.
 - `WORDS`: what concepts and categories are called.
 - `MAY_SHOW`: whether a page may show the images.

@@ -4,7 +4,7 @@ Every image shows one shape of one hue on a grey ground. Hue is what the human j
 are about; shape, size, position, brightness, ground and pixel noise vary as nuisance.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -267,8 +267,17 @@ def splits(settings: ColorStimuli) -> dict[str, tuple[np.ndarray, pd.DataFrame]]
     return drawn | {"reference": reference_images()}
 
 
-def depends_on(settings: ColorStimuli) -> dict[str, str]:
-    """Nothing else: images and judgments are made here."""
+def check(settings: ColorStimuli) -> None:
+    """Nothing can be wrong that the settings do not show."""
+
+
+def images_depend_on(settings: ColorStimuli) -> dict[str, Any]:
+    """How many are drawn, and from which seed."""
+    return settings.model_dump()
+
+
+def judgments_depend_on(settings: ColorStimuli) -> dict[str, Any]:
+    """Nothing: they stand in the code."""
     return {}
 
 

@@ -16,36 +16,40 @@ CONCEPT = "concept"
 
 
 def splits(
-    of_concept: Mapping[str, Sequence[Path]], *, broken: Broken
+    of_concept: Mapping[str, Sequence[Path]], root: Path, *, broken: Broken
 ) -> dict[str, tuple[None, pd.DataFrame]]:
     """All images as the test split, and the first image of each concept as its reference.
 
     Parameters
     ----------
     of_concept : mapping
-        Files of the images of each concept.
+        Files of the images of each concept, the reference first.
+    root : Path
+        Folder from which the files are named.
     broken : {"error", "skip"}
-        Whether an image that cannot be read is an error or is left out with a warning.
-
-    Raises
-    ------
-    ValueError
-        If an image cannot be read, or none of a concept can.
+        Whether an image that cannot be read is an error or is left out with a warning. A concept
+        whose reference is broken is left out as a whole, since people judged that very image.
     """
+    paths = [path for of_one in of_concept.values() for path in of_one]
+    whole = set(check_images(paths, broken=broken))
     labels = pd.DataFrame(
-        [(concept, str(path)) for concept, paths in of_concept.items() for path in paths],
+        [
+            (concept, path.relative_to(root).as_posix())
+            for concept, of_one in of_concept.items()
+            if of_one[0] in whole
+            for path in of_one
+            if path in whole
+        ],
         columns=[CONCEPT, PATH],
     )
-    whole = [str(path) for path in check_images(labels[PATH], broken=broken)]
-    labels = labels[labels[PATH].isin(whole)].reset_index(drop=True)
-    lost = [concept for concept in of_concept if concept not in set(labels[CONCEPT])]
-    if lost:
-        raise ValueError(
-            f"no image of concept {lost[0]!r} can be read ({len(lost)} such concepts); give at "
-            "least one whole image of each"
-        )
     references = labels.drop_duplicates(CONCEPT).reset_index(drop=True)
     return {"test": (None, labels), "reference": (None, references)}
+
+
+def stamps(paths: Sequence[Path], root: Path) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of change of files, which stand for their contents."""
+    found = [(path.relative_to(root).as_posix(), path.stat()) for path in paths]
+    return [(name, about.st_size, about.st_mtime_ns) for name, about in found]
 
 
 def read_triplets(path: Path, names: Sequence[str]) -> np.ndarray:
@@ -54,7 +58,8 @@ def read_triplets(path: Path, names: Sequence[str]) -> np.ndarray:
     Parameters
     ----------
     path : Path
-        Separated by blanks, tabs or commas. Concepts are given by name, or all by number, from 0.
+        Separated by tabs, commas or blanks. Concepts are given by name, or all by number, from 0;
+        where names are numbers themselves, by name alone.
     names : sequence of str
         Of the concepts, in the order in which they are numbered.
 
@@ -67,36 +72,50 @@ def read_triplets(path: Path, names: Sequence[str]) -> np.ndarray:
     ValueError
         If a line does not hold three different concepts.
     """
-    with _readable(path, "triplets"):
+    numbered = not any(name.isdigit() for name in names)
+    with readable(path, "triplets"):
         with path.open(encoding="utf-8-sig") as file:
-            separator = "," if "," in file.readline() else r"\s+"
+            first = file.readline()
         table = pd.read_csv(
-            path, sep=separator, header=None, skipinitialspace=True, keep_default_na=False
+            path,
+            sep=next((mark for mark in "\t," if mark in first), r"\s+"),
+            header=None,
+            keep_default_na=False,
+            dtype=None if numbered else str,
         )
-    if table.shape[1] != 3 or table.isin([""]).to_numpy().any() or table.isna().to_numpy().any():
-        raise ValueError(
-            f"{str(path)!r} has {table.shape[1]} columns, or a line that is shorter; give three "
-            "concepts a line, the odd one last"
-        )
-    if all(kind.kind in "iu" for kind in table.dtypes):
+    if table.shape[1] == 3 and all(kind.kind in "iu" for kind in table.dtypes):
         triplets = table.to_numpy(dtype=np.int64)
     else:
-        table = table.astype(str)
-        triplets = table.apply(pd.Index(names).get_indexer).to_numpy()
-        if (triplets < 0).any():
-            line, column = np.argwhere(triplets < 0)[0]
-            raise ValueError(
-                f"{str(path)!r}, line {line + 1}: {table.iloc[line, column]!r} is no concept; "
-                f"give names such as {names[0]!r}, or whole numbers from 0 to {len(names) - 1}"
-            )
+        triplets = _by_name(path, table.astype(str), names, numbered)
     try:
         return checks.triplets(triplets, len(names))
     except ValueError as error:
         raise ValueError(f"{str(path)!r}: {error}") from error
 
 
+def _by_name(path: Path, table: pd.DataFrame, names: Sequence[str], numbered: bool) -> np.ndarray:
+    cells = table.apply(lambda column: column.str.strip())
+    if cells.shape[1] != 3 or cells.isin(["", "nan"]).to_numpy().any():
+        raise ValueError(
+            f"{str(path)!r} has {cells.shape[1]} columns, or a line that is shorter; give three "
+            "concepts a line, the odd one last"
+        )
+    triplets = cells.apply(pd.Index(names).get_indexer).to_numpy()
+    unknown = triplets < 0
+    if unknown.any():
+        is_number = cells.apply(lambda column: column.str.isdigit()).to_numpy()
+        worst = unknown & ~is_number if numbered and (unknown & ~is_number).any() else unknown
+        line, column = np.argwhere(worst)[0]
+        remedy = f", or whole numbers from 0 to {len(names) - 1} alone" if numbered else ""
+        raise ValueError(
+            f"{str(path)!r}, triplet {line + 1}: {cells.iloc[line, column]!r} is no concept; give "
+            f"names such as {names[0]!r}{remedy}"
+        )
+    return triplets
+
+
 def read_similarity(path: Path, names: Sequence[str]) -> np.ndarray:
-    """A matrix of similarities, larger for more alike.
+    """A matrix of similarities, larger for more alike; the diagonal does not count.
 
     Parameters
     ----------
@@ -115,24 +134,23 @@ def read_similarity(path: Path, names: Sequence[str]) -> np.ndarray:
     ValueError
         If the file has another shape, lacks a concept, or is not symmetric.
     """
-    with _readable(path, "similarities"):
+    with readable(path, "similarities"):
         if path.suffix == ".npy":
-            matrix = np.load(path, allow_pickle=False)
+            matrix = np.load(path, allow_pickle=False).astype(float)
         else:
-            table = pd.read_csv(path, index_col=0)
-            unknown = [str(name) for name in table.index if str(name) not in set(names)]
-            if unknown:
-                raise ValueError(f"{unknown[0]!r} is no concept; give names as {names[0]!r}")
-            matrix = table.reindex(index=names, columns=names).to_numpy()
-        matrix = matrix.astype(float)
-    if np.shape(matrix)[-1:] != (len(names),):
+            matrix = _table_of_similarities(path, names)
+    n_concepts = len(names)
+    if matrix.ndim not in (2, 3) or matrix.shape[-2:] != (n_concepts, n_concepts):
         raise ValueError(
-            f"{str(path)!r} has shape {np.shape(matrix)}, but there are {len(names)} concepts"
+            f"{str(path)!r} has shape {matrix.shape}, but there are {n_concepts} concepts"
         )
+    of_itself = np.isnan(matrix) & np.eye(n_concepts, dtype=bool)
+    matrix[of_itself] = np.nanmax(matrix, initial=0)
     if not np.isfinite(matrix).all():
-        row = np.argwhere(~np.isfinite(matrix))[0][-2]
+        row, column = np.argwhere(~np.isfinite(matrix))[0][-2:]
         raise ValueError(
-            f"{str(path)!r} lacks a similarity of {names[row]!r}; give one for every two concepts"
+            f"{str(path)!r} lacks the similarity of {names[row]!r} and {names[column]!r}; give one "
+            "for every two concepts"
         )
     try:
         return checks.similarity(matrix)
@@ -140,8 +158,19 @@ def read_similarity(path: Path, names: Sequence[str]) -> np.ndarray:
         raise ValueError(f"{str(path)!r}: {error}") from error
 
 
+def _table_of_similarities(path: Path, names: Sequence[str]) -> np.ndarray:
+    table = pd.read_csv(path, dtype={0: str}, keep_default_na=False, na_values=[""])
+    table = table.set_index(table.columns[0])
+    for given in (table.index, table.columns):
+        unknown = [name for name in given if name not in set(names)]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no concept; give names such as {names[0]!r}")
+    return table.reindex(index=names, columns=names).to_numpy(dtype=float)
+
+
 @contextmanager
-def _readable(path: Path, what: str) -> Iterator[None]:
+def readable(path: Path, what: str) -> Iterator[None]:
+    """Let whatever is wrong with a file be a one-line ValueError that names it."""
     try:
         yield
     except (OSError, ValueError, EOFError) as error:

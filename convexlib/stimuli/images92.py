@@ -1,6 +1,7 @@
 """The 92 object images of Kriegeskorte et al. (2008), and how sixteen people judged them."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,9 +55,18 @@ def splits(settings: Images92Stimuli) -> dict[str, tuple[np.ndarray, pd.DataFram
     return {"test": (images(), labels), "reference": (images(), labels)}
 
 
-def depends_on(settings: Images92Stimuli) -> dict[str, str | None]:
-    """The files that hold the images and the judgments."""
-    return {source.path: source.sha256 for source in SOURCES}
+def check(settings: Images92Stimuli) -> None:
+    """Nothing can be wrong that the settings do not show."""
+
+
+def images_depend_on(settings: Images92Stimuli) -> dict[str, Any]:
+    """The published file."""
+    return {IMAGES.path: IMAGES.sha256}
+
+
+def judgments_depend_on(settings: Images92Stimuli) -> dict[str, Any]:
+    """The published file, and which triplets are drawn."""
+    return {JUDGMENTS.path: JUDGMENTS.sha256, **settings.model_dump()}
 
 
 def judged(settings: Images92Stimuli, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> Judged:

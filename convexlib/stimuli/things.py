@@ -145,17 +145,49 @@ def splits(settings: ThingsStimuli) -> dict[str, tuple[None, pd.DataFrame]]:
     for source in SOURCES:
         downloads.fetch(source)
     found = image_paths(reference_only=settings.images == "reference")
-    return files.splits(found, broken=settings.broken)
+    by_split = files.splits(found, root(settings), broken=settings.broken)
+    _, references = by_split["reference"]
+    lost = pd.Index(found).difference(references[CONCEPT], sort=False)
+    if len(lost):
+        raise ValueError(
+            f"the reference image {str(found[lost[0]][0])!r} cannot be read; people judged it, so "
+            "it cannot be left out; remove the folder of images and run `convexlib fetch things`"
+        )
+    return by_split
 
 
-def depends_on(settings: ThingsStimuli) -> dict[str, Any]:
-    """The published files, and that of one's own categories."""
-    published = {source.path: source.sha256 for source in SOURCES}
-    return published | store.of_files([settings.categories] if settings.categories else [])
+def check(settings: ThingsStimuli) -> None:
+    """Read the categories, so that a mistake in one's own shows before anything is computed."""
+    if downloads.is_here(CONCEPTS):
+        categories(settings.categories)
+
+
+def root(settings: ThingsStimuli) -> Path:
+    """From where the files of the images are named."""
+    return downloads.root() / "things"
+
+
+def images_depend_on(settings: ThingsStimuli) -> dict[str, Any]:
+    """Names, sizes and times of change."""
+    found = image_paths(reference_only=settings.images == "reference")
+    paths = [path for of_concept in found.values() for path in of_concept]
+    return {"files": files.stamps(paths, root(settings)), "broken": settings.broken}
+
+
+def judgments_depend_on(settings: ThingsStimuli) -> dict[str, Any]:
+    """The published files, one's own categories, and which judgments are drawn."""
+    read = (TRIPLETS["trainset"], TRIALS, SPOSE, VICE, CONCEPTS, CATEGORIES)
+    unhashed = [downloads.find(source) for source in read if source.sha256 is None]
+    return {
+        "published": {source.path: source.sha256 for source in read},
+        "files": files.stamps(unhashed, downloads.root()),
+        "categories": store.of_files([settings.categories] if settings.categories else []),
+        "drawn": [settings.seed, settings.n_triplets],
+    }
 
 
 def judged(settings: ThingsStimuli, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> Judged:
-    """Training judgments, drawn at random; SPoSE and VICE, both learned from all of these.
+    """Training judgments, drawn at random, and what SPoSE and VICE learned from such judgments.
 
     Similarity is the dot product of SPoSE, from which its choices follow by a softmax. The
     dimensions are those of VICE. The noise ceiling is that of the first repeated test set.
@@ -217,16 +249,23 @@ def categories(path: Path | None = None) -> pd.DataFrame:
     if "uniqueID" not in table:
         raise ValueError(f"{str(path)!r} has no column uniqueID; it names the concepts")
     table.index = table["uniqueID"].str.replace(" ", "_")
-    unknown = [name for name in table.index if name not in set(concepts())]
-    if unknown:
-        raise ValueError(
-            f"{str(path)!r} names the concept {unknown[0]!r}, which THINGS does not have; see "
-            f"uniqueID in {CONCEPTS.path}"
-        )
+    for wrong, what in (
+        (table.index.difference(concepts(), sort=False), "which THINGS does not have"),
+        (table.index[table.index.duplicated()], "and that twice"),
+    ):
+        if len(wrong):
+            raise ValueError(
+                f"{str(path)!r} names the concept {wrong[0]!r}, {what}; see uniqueID in "
+                f"{CONCEPTS.path}"
+            )
     members = table.drop(columns=["uniqueID", "Word"], errors="ignore")
     if not own:
         members = members.loc[:, "animal":"weapon"]
-    return members.astype(float).fillna(0).gt(0).reindex(concepts(), fill_value=False)
+    if members.shape[1] < 2:
+        raise ValueError(f"{str(path)!r} has {members.shape[1]} columns of categories; give two")
+    with files.readable(path, "categories"):
+        members = members.astype(float)
+    return members.fillna(0).gt(0).reindex(concepts(), fill_value=False)
 
 
 def vice() -> np.ndarray:
@@ -281,22 +320,21 @@ def read_trials(path: Path | None = None) -> Trials:
 
     path = path or downloads.find(TRIALS)
     columns = ["image1", "image2", "image3", "choice", "RT", "noise_ceiling", "subject_id"]
-    try:
-        table = pd.read_csv(path, sep="\t", usecols=columns)
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r} is no file of trials: {error}") from error
-    shown = table[columns[:3]].to_numpy(dtype=np.int64) - 1
-    choice = table["choice"].to_numpy()
-    if not np.isin(choice, (1, 2, 3)).all():
-        row = int(np.argmin(np.isin(choice, (1, 2, 3))))
-        raise ValueError(f"{str(path)!r}, trial {row}: choice is {choice[row]}; it is 1, 2 or 3")
-    kept_first = np.array([[1, 2, 0], [0, 2, 1], [0, 1, 2]])[choice.astype(int) - 1]
-    triplets = checks.triplets(np.take_along_axis(shown, kept_first, axis=1), N_CONCEPTS)
+    whole = dict.fromkeys(columns[:4], np.int64)
+    with files.readable(path, "trials"):
+        table = pd.read_csv(path, sep="\t", usecols=columns, dtype=whole | {"RT": float})
+        choice = table["choice"].to_numpy()
+        if not np.isin(choice, (1, 2, 3)).all():
+            row = int(np.argmin(np.isin(choice, (1, 2, 3))))
+            raise ValueError(f"the choice of trial {row} is {choice[row]}; it is 1, 2 or 3")
+        shown = table[columns[:3]].to_numpy() - 1
+        odd_last = np.array([[1, 2, 0], [0, 2, 1], [0, 1, 2]])[choice - 1]
+        triplets = checks.triplets(np.take_along_axis(shown, odd_last, axis=1), N_CONCEPTS)
     return Trials(
         triplets,
         table["noise_ceiling"].fillna(0).to_numpy(dtype=np.int64),
         table["subject_id"].to_numpy(),
-        table["RT"].to_numpy(dtype=float),
+        table["RT"].to_numpy(),
     )
 
 
@@ -321,6 +359,5 @@ def image_paths(*, reference_only: bool) -> dict[str, list[Path]]:
 
 def _table(path: Path) -> pd.DataFrame:
     """Tab-separated, with names such as "nan" and "null" taken for names."""
-    if not path.is_file():
-        raise ValueError(f"{str(path)!r} is missing; run `convexlib fetch things`")
-    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
+    with files.readable(path, "a table"):
+        return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
