@@ -15,6 +15,9 @@ from transformers import logging as transformers_logging
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
+_PATTERNS = ["config.json", "*processor_config.json", "*.safetensors", WEIGHTS[1]]
+_HUB_ERRORS = (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError)
+
 
 def locate(source: str) -> Path:
     """Folder of a checkpoint, given as a folder or as a name on the Hugging Face hub.
@@ -40,6 +43,17 @@ def locate(source: str) -> Path:
     folder = folder.resolve() if folder.is_dir() else _from_hub(source)
     check(folder)
     return folder
+
+
+def size(source: str) -> int | None:
+    """Bytes that `locate` would load: 0 if all is here, None if the hub cannot be asked."""
+    if Path(source).expanduser().is_dir():
+        return 0
+    try:
+        files = snapshot_download(source, allow_patterns=_PATTERNS, dry_run=True)
+    except _HUB_ERRORS:
+        return None
+    return sum(file.file_size or 0 for file in files if file.will_download)
 
 
 def check(folder: Path) -> None:
@@ -141,10 +155,9 @@ def _is_of_timm(folder: Path) -> bool:
 
 
 def _from_hub(name: str) -> Path:
-    patterns = ["config.json", "*processor_config.json", "*.safetensors", WEIGHTS[1]]
     try:
-        return Path(snapshot_download(name, allow_patterns=patterns))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        return Path(snapshot_download(name, allow_patterns=_PATTERNS))
+    except _HUB_ERRORS as error:
         raise ValueError(
             f"model {name!r} is neither a folder nor a model on the Hugging Face hub that can be "
             f"reached or is cached here ({first_line(error)}); "

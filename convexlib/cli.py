@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from huggingface_hub.constants import HF_HUB_CACHE
 
 from convexlib import store
 from convexlib import study as studies
@@ -37,14 +38,21 @@ def check(study: StudyName, models: Models = "", add_models: AddModels = "") -> 
 @app.command()
 def fetch(study: StudyName) -> None:
     """Load what a study needs from the network ahead of time: its data and its models."""
-    from convexlib import downloads
-    from convexlib.checkpoints import locate
+    from convexlib import checkpoints, downloads
 
     files, models = studies.sources(study)
+    sizes = [checkpoints.size(model) for model in models]
+    for model, n_bytes in zip(models, sizes, strict=True):
+        typer.echo(f"{model} ({downloads.shown(n_bytes)}). Its terms are on its page of the hub.")
+    if models:
+        needed, cache = sum(filter(None, sizes)), Path(HF_HUB_CACHE)
+        free = downloads.shown(downloads.free_space(cache))
+        typer.echo(f"{needed / 1e6:,.1f} MB of models to load; {free} free in {cache}")
+        downloads.check_room(needed, cache, "what is to load of models")
     if files:
         downloads.fetch_all(files, typer.echo)
     for model in models:
-        typer.echo(f"{model}: {locate(model)}")
+        typer.echo(f"{model}: {checkpoints.locate(model)}")
     if not files and not models:
         typer.echo(f"study {study} needs nothing from the network")
 

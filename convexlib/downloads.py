@@ -153,15 +153,14 @@ def fetch_all(sources: Sequence[Source], say: Callable[[str], None]) -> None:
     check_passwords(sources)
     sizes = [size(source) for source in sources]
     for source, n_bytes in zip(sources, sizes, strict=True):
-        state = "size unknown" if n_bytes is None else _shown(n_bytes) if n_bytes else "is there"
         name = source.unpack if source.unpack and is_here(source) else source.path
-        say(f"{name} ({state}). {source.licence} Cite {source.cite}.")
+        say(f"{name} ({shown(n_bytes)}). {source.licence} Cite {source.cite}.")
     total = needed = sum(filter(None, sizes))
-    say(f"{_shown(total)} to load; {_shown(free_space())} free in {root()}")
+    say(f"{total / 1e6:,.1f} MB to load; {shown(free_space(root()))} free in {root()}")
     for source, n_bytes in zip(sources, sizes, strict=True):
         if source.unpack and n_bytes:  # unpacked, images take as much again
             needed += n_bytes + _loaded(source)
-    _check_room(needed, root(), "what is to load and unpack")
+    check_room(needed, root(), "what is to load and unpack")
     for source in sources:
         fetch(source)
         if source.unpack and (root() / source.path).is_file():
@@ -182,9 +181,11 @@ def size(source: Source) -> int | None:
     return None if total is None else max(total - _loaded(source), 0)
 
 
-def free_space() -> int:
-    """Bytes left on the disk of the data folder."""
-    return _free_space(root())
+def free_space(folder: Path) -> int:
+    """Bytes left on the disk of a folder, which need not exist yet."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def unpack(archive: Path, folder: Path, *, password: str | None = None) -> None:
@@ -212,7 +213,7 @@ def unpack(archive: Path, folder: Path, *, password: str | None = None) -> None:
             file.setpassword(password.encode() if password else None)
             _try_password(file, members, archive, password)
             missing = [m for m in members if not _is_unpacked(m, folder / m.filename)]
-            _check_room(sum(member.file_size for member in missing), folder, str(archive))
+            check_room(sum(member.file_size for member in missing), folder, str(archive))
             for member in tqdm(missing, desc=f"unpacking {archive.name}", unit="file"):
                 _unpack_one(file, member, folder / member.filename)
     except (zipfile.BadZipFile, pyzipper.BadZipFile, zlib.error, EOFError) as error:
@@ -299,14 +300,13 @@ def _password(source: Source) -> str | None:
     return password
 
 
-def _shown(n_bytes: int) -> str:
+def shown(n_bytes: int | None) -> str:
+    """A size for people."""
+    if n_bytes is None:
+        return "size unknown"
+    if n_bytes == 0:
+        return "is there"
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
-
-
-def _free_space(folder: Path) -> int:
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
 
 
 def _download(source: Source, path: Path) -> None:
@@ -366,7 +366,7 @@ def _load_rest(url: str, name: str, partial: Path, about: Path) -> None:
             begun = 0
         length = response.headers.get("Content-Length")
         total = begun + int(length) if length else None
-        _check_room(int(length or 0), partial.parent, name)
+        check_room(int(length or 0), partial.parent, name)
         tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
         if tag and not tag.startswith("W/"):
             about.write_text(json.dumps({"tag": tag}))
@@ -422,12 +422,13 @@ def _pause(attempt: int, wanted: str | None = None) -> None:
     time.sleep(min(seconds, _LONGEST_PAUSE))
 
 
-def _check_room(needed: int, folder: Path, what: str) -> None:
-    free = _free_space(folder)
+def check_room(needed: int, folder: Path, what: str) -> None:
+    """Raise a one-line ValueError if so many bytes have no room on the disk of a folder."""
+    free = free_space(folder)
     if needed * _ROOM > free:
         raise ValueError(
-            f"{what} needs {_shown(needed)}, but {_shown(free)} are free in {str(folder)!r}; make "
-            "room, or let CONVEXLIB_DATA name another folder"
+            f"{what} needs {shown(needed)}, but {shown(free)} are free in {str(folder)!r}; make "
+            "room, or choose another folder"
         )
 
 

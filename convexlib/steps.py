@@ -6,6 +6,7 @@ runs it, and whatever it needs, unless it is stored.
 import json
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -116,7 +117,14 @@ def representations(study: Study, model: Model) -> Result:
         "stimuli": stimuli(study).fingerprint,
         "pooling": study.file.measures.pooling,
         "code": _code("representations.py", "checkpoints.py", "images.py"),
-        "libraries": store.of_libraries("numpy", "torch", "transformers", "safetensors", "pillow"),
+        "libraries": store.of_libraries(
+            "numpy",
+            "torch",
+            "transformers",
+            "safetensors",
+            "pillow",
+            *(["timm"] if find_spec("timm") else []),
+        ),
     }
     return Result(f"{study.name}/representations/{model.id}", dependencies, write, resumes=True)
 

@@ -141,7 +141,7 @@ def test_a_full_disk_is_noticed_before(
     monkeypatch.setattr(downloads.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(ValueError, match=r"needs 1.0 MB, but 0.0 MB are free .*; make room"):
         downloads.fetch(source(server))
-    assert downloads.free_space() == 1000
+    assert downloads.free_space(downloads.root()) == 1000
 
 
 def test_how_much_there_is_to_load_is_known_beforehand(server: Server) -> None:

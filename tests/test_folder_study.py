@@ -127,6 +127,18 @@ def test_the_example_of_the_page_is_a_study(
     assert len(steps.labels(study, "test")) == 32
 
 
+def test_a_mistake_in_the_judgments_shows_before_anything_runs(tmp_path: Path) -> None:
+    make_images(tmp_path / "my-images")
+    (tmp_path / "judgments.txt").write_text("cold 0,cold 1,warm 1\ncold 0,cold 1,unicorn\n")
+    stimuli = {"kind": "folder", "images": "my-images", "triplets": "judgments.txt"}
+    nothing = Workflow(tmp_path, write_study(tmp_path / "mine.yaml", stimuli, measures=MEASURES))
+    done = nothing.convexlib("check", str(nothing.study))
+    assert done.returncode != 0
+    assert "triplet 2: 'unicorn' is no concept" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not nothing.results.exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -175,6 +175,22 @@ def test_own_categories_take_the_place_of_the_published(
     path = write_study(tmp_path / "own.yaml", STIMULI | {"categories": "mine.tsv"})
     members = steps.judged(studies.load(str(path))).categories
     assert members.sum().to_dict() == {"round": 2, "flat": 1}
+    (tmp_path / "mine.tsv").write_text("uniqueID\tround\tflat\nunicorn\t1\t0\n")
+    done = run.convexlib("check", str(path))
+    assert done.returncode != 0
+    assert "names the concept 'unicorn'" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_other_judgments_leave_the_representations_as_they_are(
+    run: Workflow, study: studies.Study, tmp_path: Path
+) -> None:
+    fewer = write_study(run.folder / "fewer.yaml", STIMULI | {"n_triplets": 4000})
+    (run.folder / "other").mkdir()
+    other = studies.load(str(fewer.rename(run.folder / "other" / "minithings.yaml")))
+    (before,), (after,) = study.models, other.models
+    assert steps.representations(other, after).folder == steps.representations(study, before).folder
+    assert steps.measures(other, after).folder != steps.measures(study, before).folder
 
 
 def test_a_broken_image_is_named_before_anything_is_measured(
