@@ -16,11 +16,11 @@ import pandas as pd
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from convexlib import store
+from convexlib import downloads, store
 from convexlib.images import ImageFiles
 from convexlib.stimuli import PATH, Judged
 from convexlib.store import Result
-from convexlib.study import Model, Study, kind_of
+from convexlib.study import Model, Stimuli, Study, kind_of
 
 _JUDGED: dict[tuple[str, str], Judged] = {}  # by all that they depend on
 
@@ -40,7 +40,7 @@ def stimuli(study: Study) -> Result:
         save_file(arrays, folder / "arrays.safetensors")
 
     dependencies = {
-        "images": kind(study).images_depend_on(study.file.stimuli),
+        "images": _images(study.file.stimuli, downloads.root()),
         "code": _code(*_code_of_kind(study)),
         "libraries": store.of_libraries("numpy", "pandas", "pillow", "colour-science"),
     }
@@ -175,6 +175,11 @@ def judged(study: Study) -> Judged:
     return _JUDGED[key]
 
 
+@cache  # of thousands of files
+def _images(stimuli: Stimuli, root: Path) -> dict[str, Any]:
+    return kind_of(stimuli).images_depend_on(stimuli)
+
+
 def _judgments(study: Study) -> dict[str, Any]:
     return kind(study).judgments_depend_on(study.file.stimuli)
 
@@ -200,7 +205,7 @@ def _pretrained(model: Model) -> Model:
 
 def kind(study: Study) -> ModuleType:
     """The module of `convexlib.stimuli` that knows the images of a study."""
-    return kind_of(study.file)
+    return kind_of(study.file.stimuli)
 
 
 def _code_of_kind(study: Study) -> tuple[str, ...]:

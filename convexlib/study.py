@@ -237,7 +237,7 @@ def sources(study: str) -> tuple[tuple["Source", ...], tuple[str, ...]]:
     """
     file = _read(_path(study), {})
     models = tuple(checkpoint.source for checkpoint in file.models)
-    return tuple(kind_of(file).SOURCES), models
+    return tuple(kind_of(file.stimuli).SOURCES), models
 
 
 def check_stimuli(study: str) -> None:
@@ -249,12 +249,12 @@ def check_stimuli(study: str) -> None:
         As in `load`.
     """
     file = _read(_path(study), {})
-    kind_of(file).check(file.stimuli)
+    kind_of(file.stimuli).check(file.stimuli)
 
 
-def kind_of(file: StudyFile) -> ModuleType:
-    """The module of `convexlib.stimuli` that knows the images of a study."""
-    return import_module(f"convexlib.stimuli.{file.stimuli.kind}")
+def kind_of(stimuli: Stimuli) -> ModuleType:
+    """The module of `convexlib.stimuli` that knows these images."""
+    return import_module(f"convexlib.stimuli.{stimuli.kind}")
 
 
 def _path(study: str) -> Path:
