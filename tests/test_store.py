@@ -1,5 +1,6 @@
 """Stored results are whole or absent, found again by what they depend on, and checked on use."""
 
+import hashlib
 import json
 import os
 import signal
@@ -497,3 +498,14 @@ def test_a_changed_file_has_another_hash(tmp_path: Path) -> None:
         hashes.append(store.of_files([file]))
     assert hashes[0] == hashes[2] != hashes[1]
     assert list(hashes[0]) == ["file"]
+
+
+def test_a_file_in_the_hubs_cache_is_known_by_its_real_name(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    content = b"weights"
+    sha256 = hashlib.sha256(content).hexdigest()
+    for name in (sha256, "0" * 64, "1" * 40):  # the last as git names small files
+        (tmp_path / "blobs" / name).write_bytes(content)
+        (tmp_path / f"to {name}").symlink_to(tmp_path / "blobs" / name)
+    found = store.of_files(tmp_path.glob("to *"))
+    assert found == {f"to {'0' * 64}": "0" * 64, f"to {'1' * 40}": sha256, f"to {sha256}": sha256}
