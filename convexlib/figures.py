@@ -458,10 +458,14 @@ def missing(axes: np.ndarray, what: str = "This is not measured here.") -> np.nd
     """Say why there is nothing to draw, in the middle of the figure or of some of its axes."""
     for ax in axes.ravel():
         ax.set_axis_off()
-    for ax in axes.ravel()[:1]:
-        whole = axes.size == len(ax.figure.axes)
-        place = ax.figure.transFigure if whole else ax.transAxes
-        ax.text(0.5, 0.5, what, ha="center", va="center", wrap=True, transform=place)
+    if axes.size == 0:
+        return axes
+    first = axes.ravel()[0]
+    style = {"ha": "center", "va": "center", "wrap": True}
+    if axes.size == len(first.figure.axes):
+        first.figure.text(0.5, 0.5, what, **style)
+    else:
+        first.text(0.5, 0.5, what, **style, transform=first.transAxes)
     return axes
 
 
