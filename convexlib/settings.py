@@ -28,6 +28,11 @@ def _beside_the_study_file(path: Path, info: ValidationInfo) -> Path:
     return ((info.context or Path()) / path.expanduser()).resolve()
 
 
+def _folder_or_name(source: str, info: ValidationInfo) -> str:
+    folder = _beside_the_study_file(Path(source), info)
+    return str(folder) if folder.is_dir() else source
+
+
 FilePath = Annotated[Path, AfterValidator(_beside_the_study_file)]
 
 
@@ -92,7 +97,7 @@ class FolderStimuli(_Settings):
 class Checkpoint(_Settings):
     """A published model: a name on the Hugging Face hub or a folder, and what is known of it."""
 
-    source: str
+    source: Annotated[str, AfterValidator(_folder_or_name)]
     family: str
     size: str
     variant: Literal["pretrained", "finetuned"]

@@ -22,6 +22,7 @@ from transformers import (
 
 from convexlib import study as studies
 from convexlib.store import ROOT
+from tests.conftest import write_study
 
 CONVEXLIB = Path(sys.executable).parent / "convexlib"
 COLORS = yaml.safe_load((ROOT / "studies" / "colors.yaml").read_text())
@@ -424,3 +425,11 @@ def test_a_batch_that_is_not_there_is_refused_before_anything_is_computed(tmp_pa
     assert len(done.stderr.splitlines()) == 1
     assert "no batch 'vit-huge'; it has: vit-base, vit-large" in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_a_listed_folder_is_seen_from_the_study_file(tmp_path: Path) -> None:
+    path = write_study(tmp_path / "mine.yaml", {"kind": "images92", "n_triplets": 200})
+    path.write_text(path.read_text().replace(str(tmp_path / "small"), "small"))
+    assert "source: small" in path.read_text()
+    (model,) = studies.load(str(path)).models
+    assert (model.name, model.source) == ("small", tmp_path / "small")
