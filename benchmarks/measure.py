@@ -23,7 +23,7 @@ class Row:
         """As a row of the table."""
         faster = self.others / self.ours
         shown = f"{faster:.0f}" if faster >= 10 else f"{faster:.1f}"
-        ratio = f"{shown} times faster" if faster > 1 else f"{1 / faster:.1f} times as long"
+        ratio = f"{shown} times faster" if faster > 1 else f"{1 / faster:.3g} times as long"
         ours = f"{self.ours:.2g} s" + (f", {self.memory}" if self.memory else "")
         return f"| {self.work} | {ours} | {self.other}: {self.others:.2g} s | {ratio} |"
 
