@@ -767,12 +767,12 @@ def test_people_are_better_predicted_by_categories_that_a_transform_weighs(
     """
     file = loadmat(data("images92") / "Kriegeskorte_Neuron2008_supplementalData.mat")
     X = file["categoryVectors"].astype(float)
-    triplets = triplets_from_similarity(people, n_triplets=5000, random_state=0)
-    for kind, after in (("naive", 0.626), ("global", 0.619)):
+    triplets = triplets_from_similarity(people, n_triplets=40_000, random_state=0)
+    for kind, after in (("naive", 0.614), ("global", 0.609)):
         held_out = cross_validate(AlignmentTransform(kind), X, triplets)
         gain = mean_over_objects(held_out.after - held_out.before, held_out.triplets)
         assert gain.ci_low > 0
-        assert held_out.before.mean() == pytest.approx(0.568, abs=0.003)
+        assert held_out.before.mean() == pytest.approx(0.564, abs=0.003)
         assert held_out.after.mean() == pytest.approx(after, abs=0.003)
 
 
@@ -785,5 +785,5 @@ def test_one_embedding_of_things_is_brought_nearer_to_the_other(
     )
     gain = mean_over_objects(held_out.after - held_out.before, held_out.triplets)
     assert gain.ci_low > 0
-    assert held_out.before.mean() == pytest.approx(0.866, abs=0.003)
-    assert held_out.after.mean() == pytest.approx(0.877, abs=0.003)
+    assert held_out.before.mean() == pytest.approx(0.873, abs=0.003)
+    assert held_out.after.mean() == pytest.approx(0.880, abs=0.003)
