@@ -141,9 +141,7 @@ class Trials(NamedTuple):
 
 
 def splits(settings: ThingsStimuli) -> dict[str, tuple[None, pd.DataFrame]]:
-    """The reference images, or all, fetched if need be; files are read one by one."""
-    for source in SOURCES:
-        downloads.fetch(source)
+    """The reference images, or all; files are read one by one."""
     found = image_paths(reference_only=settings.images == "reference")
     by_split = files.splits(found, root(settings), broken=settings.broken)
     _, references = by_split["reference"]
