@@ -155,7 +155,7 @@ def _for_study(study: Study, source: Path) -> nbformat.NotebookNode:
     import jupytext
 
     words = steps.kind(study).WORDS
-    text = re.sub(r"\{\{ (\w+) \}\}", lambda found: words[found[1]], source.read_text())
+    text = re.sub(r"\{\{\s+(\w+)\s+\}\}", lambda found: words[found[1]], source.read_text())
     notebook = jupytext.reads(text, "md:myst")
     notebook.cells = [cell for cell in notebook.cells if _is_for(study.file.stimuli.kind, cell)]
     return notebook
