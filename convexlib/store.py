@@ -171,14 +171,12 @@ def of_files(paths: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of files, by file name; that of large files in the hub's cache is their real name."""
     return {
         path.name: (
-            path.resolve().name if _HUB_BLOB.search(str(path.resolve())) else _sha256_of(path)
+            path.resolve().name
+            if _HUB_BLOB.search(str(path.resolve()))
+            else _sha256(path, *_stamp(path))
         )
         for path in sorted(paths)
     }
-
-
-def _sha256_of(path: Path) -> str:
-    return _sha256(path, *_stamp(path))
 
 
 def _publish(partial: Path, folder: Path) -> None:

@@ -40,7 +40,7 @@ _ARCHITECTURES = {
     "beit": "relative positions",
     "data2vec": "relative positions",
 }
-_N_CONCEPTS = {"colors": len(WAVELENGTHS), "images92": 92, "things": 1854}
+_N_CONCEPTS = {"images92": 92, "things": 1854}
 
 Stimuli = ColorStimuli | Images92Stimuli | ThingsStimuli | FolderStimuli
 
@@ -108,7 +108,7 @@ class StudyFile(BaseModel):
 
     @model_validator(mode="after")
     def _measures_fit_the_stimuli(self) -> "StudyFile":
-        n_concepts = _n_concepts(self.stimuli)
+        n_concepts, per_concept = _extent(self.stimuli)
         most_folds = n_concepts // 3
         n_folds, n_neighbors = self.measures.transform.n_folds, self.measures.n_neighbors
         if n_folds > most_folds:
@@ -117,12 +117,11 @@ class StudyFile(BaseModel):
                 f"every fold of the {n_concepts} concepts holds a triplet"
             )
         if isinstance(self.stimuli, ColorStimuli):
-            per_concept = self.stimuli.test_per_hue
             if per_concept < 2:
                 raise ValueError("stimuli.test_per_hue is 1; give at least 2")
             fewest = 3 * per_concept  # of the three hues of a single triplet
         else:
-            fewest = n_concepts // n_folds * _fewest_images(self.stimuli)
+            fewest = n_concepts // n_folds * per_concept
         if n_neighbors >= fewest:
             raise ValueError(
                 f"measures.n_neighbors is {n_neighbors}, but a fold may have {fewest} test images; "
@@ -306,21 +305,16 @@ def _read(path: Path, settings: Mapping[str, Any]) -> StudyFile:
         raise ValueError(f"study file {str(path)!r}, key {key!r}{value}: {remedy}") from error
 
 
-def _n_concepts(stimuli: Stimuli) -> int:
+def _extent(stimuli: Stimuli) -> tuple[int, int]:
+    """How many concepts there are, and test images of the concept that has fewest."""
+    if isinstance(stimuli, ColorStimuli):
+        return len(WAVELENGTHS), stimuli.test_per_hue
     if isinstance(stimuli, FolderStimuli):
         from convexlib.stimuli.folder import find_images
 
-        return len(find_images(stimuli.images))
-    return _N_CONCEPTS[stimuli.kind]
-
-
-def _fewest_images(stimuli: Stimuli) -> int:
-    """Images of the concept that has fewest; of kinds that have one each, one."""
-    if not isinstance(stimuli, FolderStimuli):
-        return 1
-    from convexlib.stimuli.folder import find_images
-
-    return min(len(paths) for _, paths in find_images(stimuli.images).values())
+        found = find_images(stimuli.images).values()
+        return len(found), min(len(paths) for _, paths in found)
+    return _N_CONCEPTS[stimuli.kind], 1
 
 
 def _zoo_models(zoo: Zoo) -> tuple[Model, ...]:

@@ -78,22 +78,23 @@ class Workflow:
         return {path.parent: path.stat().st_mtime_ns for path in manifests}
 
 
-def save_small_vit(folder: Path) -> Path:
-    """A checkpoint of a ViT with one block and random weights, for images of 32 x 32 pixels."""
+def save_small_vit(folder: Path, *, model: str = "ViTModel", n_blocks: int = 1) -> Path:
+    """A checkpoint of a ViT with random weights, for images of 32 x 32 pixels."""
     import torch
-    from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
+    import transformers
 
-    config = ViTConfig(
+    config = transformers.ViTConfig(
         image_size=32,
         patch_size=8,
         hidden_size=16,
-        num_hidden_layers=1,
+        num_hidden_layers=n_blocks,
         num_attention_heads=2,
         intermediate_size=32,
     )
     torch.manual_seed(0)
-    ViTModel(config).save_pretrained(folder)
-    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    getattr(transformers, model)(config).save_pretrained(folder)
+    size = {"height": 32, "width": 32}
+    transformers.ViTImageProcessorPil(size=size).save_pretrained(folder)
     return folder
 
 

@@ -10,8 +10,6 @@ from PIL import Image
 from transformers import (
     VideoMAEConfig,
     VideoMAEModel,
-    ViTConfig,
-    ViTForImageClassification,
     ViTImageProcessorPil,
     ViTModel,
 )
@@ -19,6 +17,7 @@ from transformers import (
 from convexlib import representations
 from convexlib.images import ImageFiles
 from convexlib.stimuli import colors
+from tests.conftest import save_small_vit
 
 IMAGES, _ = colors.generate(1, seed=0)
 
@@ -27,18 +26,7 @@ NOT_ALLOCATED = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tr
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    config = ViTConfig(
-        image_size=32,
-        patch_size=8,
-        hidden_size=16,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=32,
-    )
-    torch.manual_seed(0)
-    ViTForImageClassification(config).save_pretrained(tmp_path / "vit")
-    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "vit")
-    return tmp_path / "vit"
+    return save_small_vit(tmp_path / "vit", model="ViTForImageClassification", n_blocks=3)
 
 
 def hidden_states(checkpoint: Path) -> list[np.ndarray]:

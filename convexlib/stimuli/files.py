@@ -162,8 +162,8 @@ def _table_of_similarities(path: Path, names: Sequence[str]) -> np.ndarray:
     table = pd.read_csv(path, dtype={0: str}, keep_default_na=False, na_values=[""])
     table = table.set_index(table.columns[0])
     for given in (table.index, table.columns):
-        unknown = [name for name in given if name not in set(names)]
-        if unknown:
+        unknown = given.difference(names, sort=False)
+        if len(unknown):
             raise ValueError(f"{unknown[0]!r} is no concept; give names such as {names[0]!r}")
     return table.reindex(index=names, columns=names).to_numpy(dtype=float)
 

@@ -322,8 +322,9 @@ def read_trials(path: Path | None = None) -> Trials:
     with files.readable(path, "trials"):
         table = pd.read_csv(path, sep="\t", usecols=columns, dtype=whole | {"RT": float})
         choice = table["choice"].to_numpy()
-        if not np.isin(choice, (1, 2, 3)).all():
-            row = int(np.argmin(np.isin(choice, (1, 2, 3))))
+        wrong = ~np.isin(choice, (1, 2, 3))
+        if wrong.any():
+            row = int(np.argmax(wrong))
             raise ValueError(f"the choice of trial {row} is {choice[row]}; it is 1, 2 or 3")
         shown = table[columns[:3]].to_numpy() - 1
         odd_last = np.array([[1, 2, 0], [0, 2, 1], [0, 1, 2]])[choice - 1]
