@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from convexlib import checks
+from convexlib.judgments import ROUNDING, settle
 
 PENALTIES = np.logspace(-2, 6, 9)
 """Ridge penalties to choose from: from next to none to next to nothing but the mean."""
@@ -81,8 +82,9 @@ def nonmetric_mds(similarity: ArrayLike, n_dimensions: int = 2) -> Embedding:
     similarities = matrices[0][np.triu_indices(n_objects, k=1)]
     if not np.isfinite(similarities).all():
         raise ValueError("similarity holds NaN or infinity; leave those objects out")
+    settled = settle(similarities, ROUNDING * abs(similarities).max())
     # Ranks, since the order alone counts. They begin at 1: zeros would be taken for missing.
-    distances = squareform(rankdata(-similarities))
+    distances = squareform(rankdata(-settled))
     scaling = MDS(
         n_dimensions,
         metric_mds=False,
@@ -109,8 +111,8 @@ def predicted_dimensions(
 ) -> np.ndarray:
     """Human dimensions of each object, by ridge regression on the other objects.
 
-    Features are standardised. The penalty of each dimension is chosen by leave-one-out among
-    the training objects.
+    Features are standardised; those that are constant but for rounding say nothing. The penalty
+    of each dimension is chosen by leave-one-out among the training objects.
 
     Parameters
     ----------
@@ -145,7 +147,7 @@ def predicted_dimensions(
     >>> bool(abs(predicted - (X[:, :2] - X[:, 2:])).max() < 0.1)
     True
     """
-    X = checks.features(X).astype(np.float64)
+    X = _without_rounding(checks.features(X))
     dimensions = checks.features(dimensions, name="dimensions").astype(np.float64)
     n_objects = len(X)
     if len(dimensions) != n_objects:
@@ -158,7 +160,7 @@ def predicted_dimensions(
             f"n_folds is {n_folds} for {n_objects} objects; give at least 4 objects, and 2 folds "
             "or more, up to the number of objects"
         )
-    penalties = np.atleast_1d(np.asarray(penalties, dtype=float))
+    penalties = np.atleast_1d(checks.numbers(penalties, "penalties").astype(np.float64))
     if not (np.isfinite(penalties) & (penalties > 0)).all() or penalties.size == 0:
         raise ValueError(f"penalties are {penalties.tolist()}; give positive, finite numbers")
     ridge = make_pipeline(StandardScaler(), RidgeCV(penalties, alpha_per_target=True))
@@ -168,6 +170,14 @@ def predicted_dimensions(
         fitted = ridge.fit(X[training], dimensions[training])
         predicted[test] = fitted.predict(X[test]).reshape(len(test), -1)
     return predicted
+
+
+def _without_rounding(X: np.ndarray) -> np.ndarray:
+    """Features that are constant but for rounding as constants: scaling would enlarge the noise."""
+    tie = checks.rounding(X.dtype)
+    X = X.astype(np.float64)
+    noise = np.ptp(X, axis=0) <= tie * abs(X).max(axis=0)
+    return np.where(noise, X[0], X)
 
 
 def dominant_dimension(triplets: ArrayLike, dimensions: ArrayLike) -> np.ndarray:
@@ -248,7 +258,7 @@ def triplets_of(triplets: ArrayLike, membership: ArrayLike) -> np.ndarray:
     array([[ True],
            [False]])
     """
-    membership = np.asarray(membership)
+    membership = checks.array(membership, "membership")
     if membership.ndim != 2 or membership.dtype != bool:
         raise ValueError(
             f"membership has shape {membership.shape} and dtype {membership.dtype}; give a boolean "

@@ -49,9 +49,9 @@ def graph_convexity_score(
     ----------
     X : array-like of shape (n_samples, n_features)
     labels : array-like of shape (n_samples,) or bool of shape (n_samples, n_classes)
-        Classes of any hashable kind, one a sample; or which sample is a member of which class,
-        where a sample may belong to several or none. Samples of no class take part in the
-        graph.
+        Classes of any hashable kind, one a sample, but neither None nor NaN; or which sample is
+        a member of which class, where a sample may belong to several or none. Samples of no
+        class take part in the graph.
     n_neighbors : int, default=10
         Must be smaller than the number of samples.
     average : {"macro", "micro"} or None, default="macro"
@@ -70,8 +70,8 @@ def graph_convexity_score(
     Raises
     ------
     ValueError
-        If shapes do not fit, `X` is not finite or the same in every row, one class holds all
-        samples, or no class has two members.
+        If shapes do not fit, `X` is not finite or, but for rounding, the same in every row, one
+        class holds all samples, no class has two members, or a label is None or NaN.
 
     References
     ----------
@@ -166,7 +166,7 @@ def graph_path(
     for name, row in (("source", source), ("target", target)):
         if not 0 <= checks.whole(row, name) < len(X):
             raise ValueError(f"{name} is {row}, but X has rows 0 to {len(X) - 1}")
-    members = np.zeros(len(X), dtype=bool) if members is None else np.asarray(members)
+    members = np.zeros(len(X), dtype=bool) if members is None else checks.array(members, "members")
     if members.shape != (len(X),) or members.dtype != bool:
         raise ValueError(
             f"members has shape {members.shape} and dtype {members.dtype}; give one boolean for "
@@ -262,7 +262,7 @@ def euclidean_convexity_score(
         for start in range(0, len(pairs), n_at_once):
             x, y = X[pairs[start : start + n_at_once].T][:, :, None]
             points = (x + ways[:, None] * (y - x)).reshape(-1, X.shape[1])
-            predicted = np.asarray(classifier.predict(points))
+            predicted = checks.array(classifier.predict(points), "classifier.predict")
             if predicted.shape != (len(points),):
                 raise ValueError(
                     f"classifier.predict gave shape {predicted.shape} for {len(points)} points; it "

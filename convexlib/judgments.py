@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from math import comb
+from numbers import Real
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,8 +24,12 @@ CHANCE = 1 / 3
 PAIRS = ((0, 1), (0, 2), (1, 2))
 """The pairs of a triplet, in the order of its probabilities; the first was kept together."""
 
+ROUNDING = 1e-14
+"""Similarities that differ by no more than this share of their size do so by rounding alone."""
+
 _MOST_TRIPLETS = 5 * 10**7  # about 1.2 GB
 _TIE = 1e-12  # similarities of equal pairs can differ in the last digits
+_OFFSET = 1e-2  # by which features may exceed distances before their rounding tells in these
 _ODD = np.array([-1, 2, 1, -1, 0, -1, -1, -1])  # by the set of the most similar pairs, in bits
 _SCORE = np.array([0, 1, 0, 1 / 2, 0, 1 / 2, 0, 1 / 3])
 
@@ -61,8 +66,8 @@ def odd_one_out_accuracy(
     Raises
     ------
     ValueError
-        If shapes do not fit, values are not finite or out of range, or a row of `X` is zero
-        and has no cosine.
+        If shapes do not fit, values are not finite or out of range, or a judged row of `X` is
+        zero and has no cosine.
 
     References
     ----------
@@ -153,10 +158,10 @@ def odd_one_out_probabilities(
     >>> odd_one_out_probabilities([[1, 0], [1, 1], [1, -1]], [[0, 1, 2]], similarity="dot")
     array([[0.4223188, 0.4223188, 0.1553624]])
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature is {temperature}; give a number above zero")
+    if not (isinstance(temperature, Real) and temperature > 0):
+        raise ValueError(f"temperature is {temperature!r}; give a number above zero")
     with np.errstate(over="ignore"):
-        logits = _of_pairs(X, triplets, similarity) / temperature
+        logits = _of_pairs(X, triplets, similarity)[0] / temperature
     if not np.isfinite(logits).all():
         raise ValueError(
             f"similarities over temperature ({temperature}) are too large to be numbers; scale X "
@@ -178,30 +183,33 @@ def fit_temperature(
     Returns
     -------
     float
-        Infinity where the similarities say no more than chance.
+        Infinity where the similarities say no more than chance. Zero where no pair is more
+        similar than the kept one in any triplet, and some pair less: the colder, the likelier.
 
     Raises
     ------
     ValueError
-        Also if the kept pair is the most similar one in all triplets: the colder, the likelier.
+        Also if similarities are too large to be numbers.
 
     Examples
     --------
     >>> X = [[1, 0], [1, 0.2], [0, 1]]
     >>> round(fit_temperature(X, [[0, 1, 2], [0, 1, 2], [0, 2, 1]]), 3)
     0.73
+    >>> fit_temperature(X, [[0, 1, 2]])
+    0.0
     """
-    pairs = _of_pairs(X, triplets, similarity)
+    pairs, ties = _of_pairs(X, triplets, similarity)
+    if not np.isfinite(pairs).all():
+        raise ValueError(f"X has {similarity} similarities too large to be numbers; scale it down")
     pairs -= pairs[:, :1]
+    pairs[abs(pairs) <= ties[:, None]] = 0
     spread = np.ptp(pairs)
     if spread == 0:
         return np.inf
+    if (pairs <= 0).all():
+        return 0.0
     pairs /= spread
-    if (pairs <= 0).all() and (pairs < 0).any():
-        raise ValueError(
-            "the kept pair is the most similar one in all triplets, so that no temperature is low "
-            "enough; fit to more triplets"
-        )
 
     def slope(cold: float) -> float:
         """Of the mean negative log-likelihood, by the inverse temperature."""
@@ -290,7 +298,8 @@ def triplets_from_similarity(
     """Odd-one-out judgments of someone to whom things are that similar.
 
     The pair of the highest similarity is kept together. Three objects of which two pairs
-    share the highest similarity, or a similarity is NaN, have no odd one out and are left out.
+    share the highest similarity (to twelve digits), or a similarity is NaN, have no odd one out
+    and are left out.
 
     Parameters
     ----------
@@ -339,7 +348,10 @@ def triplets_from_similarity(
     judged = []
     for matrix in people:
         pairs = np.stack([matrix[threes[:, i], threes[:, j]] for i, j in PAIRS], axis=1)
-        best = pairs == pairs.max(axis=1, keepdims=True)
+        most = pairs.max(axis=1, keepdims=True)
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            tie = _TIE * abs(pairs).max(axis=1, keepdims=True)
+            best = (pairs == most) | (pairs >= most - tie)
         clear = best.sum(axis=1) == 1
         ways = np.array([[*pair, 3 - sum(pair)] for pair in PAIRS])[best[clear].argmax(axis=1)]
         judged.append(np.take_along_axis(threes[clear], ways, axis=1))
@@ -369,7 +381,8 @@ def rsa_score(
     metric : {"cosine", "correlation", "dot", "euclidean"}, default="cosine"
         Similarity of two rows of `X`.
     method : {"spearman", "pearson", "kendall"}, default="spearman"
-        Correlation over the pairs of objects; "kendall" is tau-b.
+        Correlation over the pairs of objects; "kendall" is tau-b. Similarities that differ by
+        rounding alone (beyond fourteen digits) are ranked as ties.
 
     Returns
     -------
@@ -379,7 +392,8 @@ def rsa_score(
     Raises
     ------
     ValueError
-        If shapes do not fit, values are not finite, or all similarities are equal.
+        If shapes do not fit, values are not finite, or all similarities are equal but for
+        rounding, as those of a space of one direction.
 
     References
     ----------
@@ -392,7 +406,9 @@ def rsa_score(
     ...                 metric="euclidean"), 3)
     1.0
     """
-    X = checks.features(X).astype(np.float64)
+    X = checks.features(X)
+    precision = checks.rounding(X.dtype)
+    X = X.astype(np.float64)
     people = checks.similarity(human_similarity, name="human_similarity")
     n_objects = people.shape[1]
     if len(X) != n_objects:
@@ -400,22 +416,31 @@ def rsa_score(
             f"X has {len(X)} rows, but human_similarity is about {n_objects} objects; give one "
             "row an object"
         )
+    scale = np.ones(n_objects)
     if metric == "correlation":
-        centred = X - X.mean(axis=1, keepdims=True)
-        constant = abs(centred).max(axis=1) <= 1e-12 * abs(X).max(axis=1)
+        sizes = abs(X).max(axis=1)
+        X = X - X.mean(axis=1, keepdims=True)
+        spreads = abs(X).max(axis=1)
+        constant = spreads <= precision * sizes
         if constant.any():
-            raise ValueError(
+            raise checks.Undefined(
                 f"X row {int(np.argmax(constant))} is constant and has no correlation; remove it "
                 "or use another metric"
             )
-        X = centred
-    elif metric not in ("cosine", "dot", "euclidean"):
+        scale = np.maximum(1, sizes / spreads)  # what is subtracted takes digits with it
+    elif metric in ("dot", "euclidean"):
+        with np.errstate(over="ignore"):
+            scale = np.linalg.norm(X, axis=1) ** (2 if metric == "dot" else 1)
+    elif metric != "cosine":
         raise ValueError(
             f"metric is {metric!r}; choose 'cosine', 'correlation', 'dot' or 'euclidean'"
         )
-    S, _ = _similarities(X, "cosine" if metric == "correlation" else metric)
-    of_space = _upper(S[None], name="X")[0]
-    of_people = _upper(people, name="human_similarity")
+    with np.errstate(over="ignore", invalid="ignore"):
+        S, _ = _similarities(X, "cosine" if metric == "correlation" else metric)
+    scale = np.sqrt(scale)
+    sizes = np.maximum(abs(S), scale * scale[:, None])
+    of_space = _comparable(S[None], method, name="X", sizes=sizes[None])[0]
+    of_people = _comparable(people, method, name="human_similarity")
     return float(np.mean([_correlation(of_space, person, method) for person in of_people]))
 
 
@@ -447,9 +472,8 @@ def rsa_noise_ceiling(
     >>> rsa_noise_ceiling([person, person]).upper
     1.0
     """
-    people = _upper(
-        checks.similarity(human_similarity, name="human_similarity"), name="human_similarity"
-    )
+    people = checks.similarity(human_similarity, name="human_similarity")
+    people = _comparable(people, method, name="human_similarity")
     if len(people) < 2:
         raise ValueError("human_similarity is of one person; a ceiling needs two")
     scale = stats.zscore if method == "pearson" else stats.rankdata
@@ -496,7 +520,7 @@ def object_folds(
     2
     """
     triplets = checks.triplets(triplets, n_objects)
-    if not 2 <= n_folds <= n_objects // 3:
+    if not 2 <= checks.whole(n_folds, "n_folds") <= checks.whole(n_objects, "n_objects") // 3:
         raise ValueError(
             f"n_folds is {n_folds} for {n_objects} objects; give at least 2 folds and 3 objects "
             "a fold, so that every fold holds a triplet"
@@ -534,22 +558,53 @@ def _most_similar(X: ArrayLike, triplets: ArrayLike, similarity: Similarity) -> 
     return _best_pairs(S, scale, triplets)
 
 
-def _of_pairs(X: ArrayLike, triplets: ArrayLike, similarity: Similarity) -> np.ndarray:
-    """Similarity of each pair of each triplet, (n_triplets, 3)."""
+def _of_pairs(
+    X: ArrayLike, triplets: ArrayLike, similarity: Similarity
+) -> tuple[np.ndarray, np.ndarray]:
+    """Similarity of each pair of each triplet, (n_triplets, 3), and how far apart they may tie."""
     X, triplets = _checked(X, triplets, similarity)
-    with np.errstate(over="ignore"):
-        S, _ = _similarities(X, similarity)
-    return np.stack([S[triplets[:, i], triplets[:, j]] for i, j in PAIRS], axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        S, scale = _similarities(X, similarity)
+        pairs = np.stack([S[triplets[:, i], triplets[:, j]] for i, j in PAIRS], axis=1)
+        ties = _TIE * np.maximum(scale[triplets].max(axis=1), -pairs.min(axis=1))
+    return pairs, ties
 
 
 def _checked(
     X: ArrayLike, triplets: ArrayLike, similarity: Similarity
 ) -> tuple[np.ndarray, np.ndarray]:
+    """The judged rows of X, and the triplets in terms of these."""
     X = checks.features(X).astype(np.float64)
     triplets = checks.triplets(triplets, len(X))
     if similarity not in ("cosine", "dot", "euclidean"):
         raise ValueError(f"similarity is {similarity!r}; choose 'cosine', 'dot' or 'euclidean'")
-    return X, triplets
+    if similarity == "cosine":
+        _check_directions(X, is_judged(triplets, len(X)))
+    return judged_rows(X, triplets)
+
+
+def is_judged(triplets: np.ndarray, n_objects: int) -> np.ndarray:
+    """Which objects some triplet holds."""
+    judged = np.zeros(n_objects, dtype=bool)
+    judged[triplets] = True
+    return judged
+
+
+def judged_rows(X: np.ndarray, triplets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of X that some triplet holds, and the triplets in terms of these."""
+    judged = is_judged(triplets, len(X))
+    if judged.all():
+        return X, triplets
+    return X[judged], (np.cumsum(judged) - 1)[triplets]
+
+
+def _check_directions(X: np.ndarray, counts: np.ndarray | bool = True) -> None:
+    zero = counts & ~X.any(axis=1)
+    if zero.any():
+        raise checks.Undefined(
+            f"X row {int(np.argmax(zero))} is all zeros and has no cosine; remove it or use "
+            "another similarity"
+        )
 
 
 def _similarities(X: np.ndarray, similarity: Similarity) -> tuple[np.ndarray, np.ndarray]:
@@ -557,15 +612,10 @@ def _similarities(X: np.ndarray, similarity: Similarity) -> tuple[np.ndarray, np
     besides the similarities themselves.
     """
     if similarity == "euclidean":
-        return -cdist(X, X), np.zeros(len(X))
+        return -cdist(X, X), _OFFSET * np.linalg.norm(X, axis=1)
     if similarity == "cosine":
-        largest = abs(X).max(axis=1, keepdims=True)
-        if not largest.all():
-            raise ValueError(
-                f"X row {int(np.argmin(largest))} is all zeros and has no cosine; remove it or "
-                "use another similarity"
-            )
-        X = X / largest
+        _check_directions(X)
+        X = X / abs(X).max(axis=1, keepdims=True)
         X = X / np.linalg.norm(X, axis=1, keepdims=True)
     with checks.blas_threads(1):  # threads that wait for more products would slow what follows
         S = X @ X.T
@@ -584,17 +634,45 @@ def _best_pairs(S, scale, triplets):
     return best
 
 
-def _upper(people: np.ndarray, *, name: str) -> np.ndarray:
-    """Similarity of each pair of objects, (n_people, n_pairs), none constant."""
+def _comparable(
+    people: np.ndarray, method: Correlation, *, name: str, sizes: np.ndarray | None = None
+) -> np.ndarray:
+    """Similarity of each pair of objects, (n_people, n_pairs), with ties where ranks count.
+
+    Rounding errors are relative to the sizes or, without them, to the largest similarity.
+    """
     rows, columns = np.triu_indices(people.shape[1], k=1)
     pairs = people[:, rows, columns]
     if not np.isfinite(pairs).all():
         raise ValueError(f"{name} holds similarities that are not finite; leave those objects out")
     if people.shape[1] < 3:
         raise ValueError(f"{name} is of {people.shape[1]} objects; give at least 3")
-    if (np.ptp(pairs, axis=1) == 0).any():
-        raise ValueError(f"{name} has equal similarities of all pairs; there is nothing to rank")
-    return pairs
+    ties = abs(pairs).max(axis=1, keepdims=True) if sizes is None else sizes[:, rows, columns]
+    ties = np.broadcast_to(ROUNDING * ties, pairs.shape)
+    settled = np.stack([settle(*person) for person in zip(pairs, ties, strict=True)])
+    if (np.ptp(settled, axis=1) == 0).any():
+        raise checks.Undefined(
+            f"{name} has equal similarities of all pairs; there is nothing to rank"
+        )
+    return pairs if method == "pearson" else settled
+
+
+def settle(values: np.ndarray, ties: np.ndarray | float) -> np.ndarray:
+    """Values of which those that differ by rounding alone, by no more than `ties`, are equal."""
+    order = np.argsort(values, kind="stable")
+    settled = np.empty_like(values)
+    settled[order] = _least_within(values[order], np.broadcast_to(ties, values.shape)[order])
+    return settled
+
+
+@njit(cache=True)
+def _least_within(values, ties):
+    """For each of the sorted values the least that it cannot be told apart from."""
+    least = values.copy()
+    for place in range(1, len(values)):
+        if values[place] - least[place - 1] <= max(ties[place - 1], ties[place]):
+            least[place] = least[place - 1]
+    return least
 
 
 def _correlation(x: np.ndarray, y: np.ndarray, method: Correlation) -> float:

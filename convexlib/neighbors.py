@@ -47,8 +47,8 @@ def neighbor_graph(X: ArrayLike, *, n_neighbors: int = 10, n_jobs: int | None = 
     Raises
     ------
     ValueError
-        If `X` is not finite or the same in every row, has too few rows, or holds so many
-        duplicates that the graph would not fit in memory.
+        If `X` is not finite or, but for rounding, the same in every row, has too few rows, or
+        holds so many duplicates that the graph would not fit in memory.
 
     References
     ----------
@@ -62,14 +62,15 @@ def neighbor_graph(X: ArrayLike, *, n_neighbors: int = 10, n_jobs: int | None = 
            [1., 0., 2.],
            [0., 2., 0.]])
     """
-    X = checks.features(X).astype(np.float64)
-    n = len(X)
+    X = checks.features(X)
+    n, alike = len(X), checks.alike(X)
+    X = X.astype(np.float64)
     if not 1 <= checks.whole(n_neighbors, "n_neighbors") < n:
         raise ValueError(
             f"n_neighbors is {n_neighbors}, but X has {n} rows; choose from 1 to {n - 1}"
         )
-    if (X[:1] == X).all():
-        raise ValueError(f"X has the same values in all {n} rows; there is no near and far")
+    if alike:
+        raise checks.Undefined(f"X has the same values in all {n} rows; there is no near and far")
     _, exponent = np.frexp(abs(X).max())
     if exponent > 1000:
         raise ValueError(f"X has values up to {abs(X).max():.0e}; scale it down")
@@ -91,7 +92,7 @@ def _within_limits(found: Iterator[np.ndarray], n_samples: int) -> Iterator[np.n
     for pairs in found:
         n_pairs += pairs.shape[1]
         if n_pairs > _MOST_PAIRS:
-            raise ValueError(
+            raise checks.Undefined(
                 f"X has more than {_MOST_PAIRS:,} pairs of neighbours among {n_samples:,} rows, "
                 "since too many are equally far, such as duplicates; leave these out"
             )

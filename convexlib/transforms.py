@@ -19,8 +19,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from convexlib import checks
 from convexlib.judgments import (
+    CHANCE,
     PAIRS,
     Similarity,
+    judged_rows,
     object_folds,
     odd_one_out_accuracy,
     odd_one_out_scores,
@@ -30,12 +32,18 @@ Kind = Literal["naive", "global", "glocal"]
 
 _WORTH_THREADS_FOR = 10**6  # multiplications
 _BLOCK = 2**14  # triplets
+_ARRAYS = ("weights", "bias", "mean", "std")
+
+
+class CollapseWarning(UserWarning):
+    """A transform maps all judged objects onto one point, and nothing of the space is left."""
 
 
 class AlignmentTransform(TransformerMixin, BaseEstimator):
     r"""Affine transform under which similarities predict human odd-one-out choices.
 
-    Features are standardised by one mean and one standard deviation and mapped to
+    Features are standardised by one mean and one standard deviation, those of all features of the
+    judged objects, and mapped to
     :math:`z = xW + b`. With :math:`S = ZZ^\top / \tau` over the objects, all three kinds
     minimise the cross-entropy of the choices
 
@@ -67,13 +75,17 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
     direction while b grows there. Nor is the multiple of the identity under "global": where the
     original space already orders all triplets, the longer its vectors, the better. Where
     "naive" finds nothing better than W = 0 and b = 0, under which all choices are equally
-    likely, the fit is just that.
+    likely, the fit is just that, and a warning says so.
 
     Parameters
     ----------
-    kind : {"naive", "global", "glocal"}, default="naive"
+    kind : {"naive", "global", "glocal"}, default="global"
+        "global" by default: the stronger its penalty, the more of the original space it keeps,
+        while "naive" keeps the less, and from some strength on, which depends on the data,
+        nothing.
     strength : float, default=0.1
-        :math:`\lambda`, above zero.
+        :math:`\lambda`, above zero. The papers choose it by cross-validation, as
+        `cross_validate` does among `strengths`; 1e-3 is the default of the authors' code.
     fit_intercept : bool, default=True
         Whether there is a bias b.
     temperature : float, default=1.0
@@ -118,7 +130,7 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        kind: Kind = "naive",
+        kind: Kind = "global",
         *,
         strength: float = 0.1,
         fit_intercept: bool = True,
@@ -166,22 +178,26 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
         ------
         ValueError
             If an option is unknown or out of range, shapes do not fit, values are not finite
-            or out of range, or the judged rows of `X` are all the same.
+            or out of range, or the judged rows of `X` are all the same but for rounding.
 
         Warns
         -----
         ConvergenceWarning
             If the fit ended before it was within `tol`.
+        CollapseWarning
+            If nothing better was found than to map all judged objects onto one point.
         """
         self._check_options(local)
-        X = checks.features(X).astype(np.float64)
+        X = checks.features(X)
         triplets = checks.triplets(triplets, len(X))
         targets = checks.probabilities(probabilities, len(triplets))
+        X, triplets = judged_rows(X, triplets)
+        alike = checks.alike(X)
+        X = X.astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             self.mean_, self.std_ = float(X.mean()), float(X.std())
-        X, triplets = _judged(X, triplets)
-        if (X[0] == X).all() or not 0 < self.std_ < np.inf:
-            raise ValueError(
+        if alike or not 0 < self.std_ < np.inf:
+            raise checks.Undefined(
                 "X is constant, or varies beyond what a number can hold; give features of ordinary "
                 "size that differ between the objects of the triplets"
             )
@@ -235,7 +251,7 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
                 },
             )
         if not (np.isfinite(result.fun) and np.isfinite(result.jac).all()):
-            raise ValueError(
+            raise checks.Undefined(
                 f"the objective became {result.fun}; raise the strength ({self.strength:g}), or "
                 "give features without outliers"
             )
@@ -254,6 +270,14 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
             beyond = np.eye(len(basis)) - basis[:, :rank] @ basis[:, :rank].T
             self.weights_ += np.trace(V) / rank * beyond
         self.bias_ = basis @ b
+        if checks.alike(X @ self.weights_ + self.bias_):
+            instead = ", or kind 'global'" if self.kind == "naive" else ""
+            warnings.warn(
+                f"the fit found nothing better than to map all objects onto one point; give a "
+                f"smaller strength than {self.strength:g}{instead}",
+                CollapseWarning,
+                stacklevel=2,
+            )
         self.n_iter_, self.n_evaluations_ = result.nit, result.nfev
         self.loss_ = float(result.fun)
         return self
@@ -290,6 +314,8 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
     def from_npz(cls, path: str | os.PathLike) -> Self:
         """Read a transform from the published format, such as the authors' own.
 
+        Without a bias it is zero; the mean and the standard deviation may be arrays of one number.
+
         Raises
         ------
         ValueError
@@ -297,20 +323,24 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
         """
         try:
             with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                names = [name for name in _ARRAYS if name != "bias" or name in file]
                 arrays = {
-                    name: file[name].astype(float) for name in ("weights", "bias", "mean", "std")
+                    name: checks.numbers(file[name], name).astype(np.float64) for name in names
                 }
         except KeyError as error:
             raise ValueError(
                 f"{str(path)!r} holds no array {error.args[0].split()[0]!r}; a transform has "
-                "weights, bias, mean and std"
+                "weights, mean and std, and may have a bias"
             ) from error
         except (ValueError, AttributeError, TypeError, EOFError, BadZipFile) as error:
             raise ValueError(f"{str(path)!r} is no .npz file of numbers: {error}") from error
         shapes = {name: array.shape for name, array in arrays.items()}
-        weights, bias, mean, std = arrays.values()
+        weights, mean, std = (arrays[name] for name in ("weights", "mean", "std"))
+        bias = arrays.get("bias", np.zeros(len(weights) if weights.ndim else 0))
         if (
-            [*shapes.values()] != [(bias.size, bias.size), (bias.size,), (), ()]
+            not weights.shape == (bias.size, bias.size) != (0, 0)
+            or bias.size != max(bias.shape, default=0)
+            or not mean.size == std.size == 1
             or not all(np.isfinite(array).all() for array in arrays.values())
             or not std > 0
         ):
@@ -319,8 +349,8 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
                 "(d,), and numbers mean and std, std above zero"
             )
         transform = cls()
-        transform.weights_, transform.bias_ = weights, bias
-        transform.mean_, transform.std_ = float(mean), float(std)
+        transform.weights_, transform.bias_ = weights, bias.ravel()
+        transform.mean_, transform.std_ = mean.item(), std.item()
         return transform
 
     def _standardized(self, X: np.ndarray) -> np.ndarray:
@@ -388,7 +418,8 @@ class HeldOut(NamedTuple):
     ----------
     triplets : ndarray of int, shape (n_held_out, 3)
     before, after : ndarray of shape (n_held_out,)
-        Score of each triplet in the original and in the aligned space: 1, 1/2, 1/3 or 0. Their
+        Score of each triplet in the original and in the aligned space: 1, 1/2, 1/3 or 0; 1/3
+        for all where the transform leaves nothing (`CollapseWarning`). Their
         means are accuracies; `statistics.mean_over_objects` gives the interval for other
         objects, the fitted transforms being what they are.
     strengths : ndarray of shape (n_fits,)
@@ -462,7 +493,7 @@ def fit_folds(
         raise ValueError(f"n_repeats is {n_repeats}; give at least 1")
     X = checks.features(X)
     triplets = checks.triplets(triplets, len(X))
-    strengths = np.atleast_1d(np.asarray(strengths, dtype=float))
+    strengths = np.atleast_1d(checks.numbers(strengths, "strengths").astype(np.float64))
     n_fitted = 0
     for repeat in range(n_repeats):
         for training, test in object_folds(
@@ -521,12 +552,19 @@ def cross_validate(
         (
             fold.triplets,
             odd_one_out_scores(X, fold.triplets, similarity=similarity),
-            odd_one_out_scores(fold.transform.transform(X), fold.triplets, similarity=similarity),
+            _scores_after(fold, X, similarity),
             [fold.transform.strength],
         )
         for fold in fit_folds(transform, X, triplets, **options)
     ]
     return HeldOut(*(np.concatenate(part) for part in zip(*folds, strict=True)))
+
+
+def _scores_after(fold: Fold, X: ArrayLike, similarity: Similarity) -> np.ndarray:
+    aligned = fold.transform.transform(X)
+    if not fold.transform.weights_.any():
+        return np.full(len(fold.triplets), CHANCE)  # where all is one point, nothing is odd
+    return odd_one_out_scores(aligned, fold.triplets, similarity=similarity)
 
 
 def _chosen_strength(
@@ -541,17 +579,20 @@ def _chosen_strength(
         return transform.strength
     if len(strengths) == 1:
         return float(strengths[0])
-    X, triplets = _judged(X, triplets)
+    X, triplets = judged_rows(X, triplets)
     accuracies = np.zeros(len(strengths))
     n_folds = 0
     if len(X) >= 6:
         for training, test in object_folds(triplets, len(X), n_folds=2, random_state=random_state):
             if len(training) and len(test):
                 n_folds += 1
-                accuracies += [
-                    _fitted(transform, strength, X, training).score(X, test)
-                    for strength in strengths
-                ]
+                with warnings.catch_warnings():
+                    # A strength that leaves nothing is at chance, and others may be better.
+                    warnings.simplefilter("ignore", CollapseWarning)
+                    accuracies += [
+                        _fitted(transform, strength, X, training).score(X, test)
+                        for strength in strengths
+                    ]
     if not n_folds:
         raise ValueError(
             f"{len(X)} training objects are too few to choose among {len(strengths)} "
@@ -564,14 +605,7 @@ def _fitted(
     transform: AlignmentTransform, strength: float, X: np.ndarray, triplets: np.ndarray
 ) -> AlignmentTransform:
     """The transform fitted to the objects of these triplets alone."""
-    return clone(transform).set_params(strength=strength).fit(*_judged(X, triplets))
-
-
-def _judged(X: np.ndarray, triplets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of X that some triplet holds, and the triplets in terms of these."""
-    judged = np.zeros(len(X), dtype=bool)
-    judged[triplets] = True
-    return X[judged], (np.cumsum(judged) - 1)[triplets]
+    return clone(transform).set_params(strength=strength).fit(*judged_rows(X, triplets))
 
 
 Loss = Callable[[np.ndarray], tuple[float, np.ndarray]]

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
@@ -75,11 +76,20 @@ def test_no_random_start_ends_lower_than_the_classical_one() -> None:
         (np.ones((2, 3, 3)), {}, "of 2 people; give their mean"),
         (np.full((3, 3), np.nan), {}, "holds NaN or infinity"),
         (np.arange(9.0).reshape(3, 3), {}, "not symmetric"),
+        (1j * np.ones((3, 3)), {}, "similarity has dtype complex128; give real numbers"),
     ],
 )
 def test_a_mistake_in_what_is_scaled_is_named(similarity, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         nonmetric_mds(similarity, **options)
+
+
+def test_similarities_that_differ_by_rounding_alone_are_scaled_as_ties() -> None:
+    similarity = colors.human_similarity()
+    noise = np.random.default_rng(0).integers(-1, 2, size=similarity.shape) * np.spacing(similarity)
+    noise = np.triu(noise) + np.triu(noise).T
+    found = nonmetric_mds(similarity + noise)
+    np.testing.assert_array_equal(found.coordinates, nonmetric_mds(similarity).coordinates)
 
 
 def test_the_diagonal_does_not_count() -> None:
@@ -142,6 +152,9 @@ def test_each_dimension_gets_its_own_penalty() -> None:
         (points(5, 2), points(5, 2), {"n_folds": 2.5}, "n_folds is 2.5; give a whole number"),
         (points(5, 2), points(5, 2), {"penalties": [0.0]}, "give positive, finite numbers"),
         (points(5, 2), points(5, 2), {"penalties": []}, "give positive, finite numbers"),
+        (points(5, 2), points(5, 2), {"penalties": [1j]}, "penalties has dtype complex128"),
+        (points(5, 2), points(5, 2), {"penalties": [[1], [1, 2]]}, "penalties is no array"),
+        (points(5, 2), 1j * points(5, 2), {}, "dimensions has dtype complex128; give real"),
         (points(5, 2) * np.inf, points(5, 2), {}, "X holds 10 values that are not finite"),
         (points(5, 2), points(5, 2) * np.nan, {}, "dimensions holds 10 values"),
     ],
@@ -156,6 +169,23 @@ def test_penalties_reach_from_next_to_none_to_the_mean() -> None:
     assert abs(predicted_dimensions(X, y, penalties=PENALTIES[-1:]) - y.mean()).max() < 0.1
     exact = X @ points(3, 1, seed=2)
     assert abs(predicted_dimensions(X, exact, penalties=PENALTIES[:1]) - exact).max() < 0.01
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_features_that_are_constant_but_for_rounding_predict_nothing(dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    Y = points(30, 2)
+    constant = np.ones((30, 50), dtype=dtype) / 3
+    steps = rng.integers(-1, 2, size=constant.shape).astype(dtype)
+    noise = constant + steps * np.spacing(constant)
+    assert noise.dtype == dtype
+    assert (noise != constant).any()
+    alone = predicted_dimensions(constant, Y)
+    np.testing.assert_array_equal(predicted_dimensions(noise, Y), alone)
+    assert r_squared(Y[:, 0], alone[:, 0]).value < 0
+    beside = predicted_dimensions(np.hstack([points(30, 3, seed=1).astype(dtype), noise]), Y)
+    exact = predicted_dimensions(np.hstack([points(30, 3, seed=1).astype(dtype), constant]), Y)
+    np.testing.assert_array_equal(beside, exact)
 
 
 @given(st.integers(0, 1000))
@@ -213,10 +243,15 @@ def test_a_mistake_in_the_categories_is_named(membership, message: str) -> None:
         triplets_of([[0, 1, 2]], membership)
 
 
+def test_categories_may_be_a_tensor() -> None:
+    members = torch.tensor([[True, False], [True, True], [False, True]])
+    assert triplets_of(torch.tensor([[0, 1, 2]]), members).tolist() == [[True, False]]
+
+
 def test_spose_holds_most_dimensions_of_vice(spose: np.ndarray, vice: np.ndarray) -> None:
     """Two embeddings of one set of judgments: 1,854 objects, 66 and 42 dimensions."""
     predicted = predicted_dimensions(spose, vice, n_folds=5)
-    scores = [r_squared(y, p, n_resamples=1000) for y, p in zip(vice.T, predicted.T, strict=True)]
+    scores = [r_squared(y, p) for y, p in zip(vice.T, predicted.T, strict=True)]
     values = np.array([score.value for score in scores])
     assert np.median(values) == pytest.approx(0.83, abs=0.01)
     assert all(score.ci_low <= score.value <= score.ci_high for score in scores)

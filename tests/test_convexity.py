@@ -1,6 +1,7 @@
 """Convexity asks every pair of a class whether the shortest way between them stays inside."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
 from itertools import combinations, pairwise, permutations, product
 from pathlib import Path
 from random import Random
@@ -12,8 +13,10 @@ import numba
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 from scipy.stats import ortho_group
 from sklearn.exceptions import NotFittedError
@@ -414,7 +417,7 @@ def test_a_table_of_members_names_its_classes() -> None:
         (-1, 7, 10**12),
         (0.5, 1.5, np.inf),
         (np.datetime64("1954"), np.datetime64("2024"), np.datetime64("2025")),
-        (None, "green", "blue"),
+        ("None", "nan", "NaT"),
         (1, "1", 2),
         (("dark", "red"), ("dark", "green"), ("light", "green")),
     ],
@@ -691,6 +694,17 @@ BAD = [
     ({"X": np.ones((0, 3)), "labels": []}, r"X has shape \(0, 3\); give a non-empty array"),
     ({"X": np.ones((8, 0))}, r"X has shape \(8, 0\); give a non-empty array"),
     ({"X": np.full((8, 2), "red")}, r"X has dtype <U3; give numbers"),
+    ({"X": np.full((8, 2), None)}, r"X has dtype object; give numbers"),
+    ({"X": np.full((8, 2), 1j)}, r"X has dtype complex128; give real numbers"),
+    ({"X": [[1.0, 2.0], [3.0]] * 4}, r"X is no array \(.*\); give an array, or rows of equal"),
+    ({"X": []}, r"X has shape \(0,\); give a non-empty array"),
+    ({"X": np.ma.masked_less(np.eye(8), 1)}, r"X holds masked values; fill them or leave"),
+    ({"X": csr_array(np.eye(8))}, r"X is sparse; give X.toarray\(\)"),
+    ({"labels": None}, r"labels is None; give one label a row"),
+    ({"labels": 3}, r"labels is 3; give one label a row"),
+    ({"labels": torch.tensor(3)}, r"labels has shape \(\), but X has 8 rows"),
+    ({"labels": torch.ones(8, 2)}, r"labels has shape \(8, 2\) and dtype float32"),
+    ({"labels": np.ma.masked_less([0, 1] * 4, 1)}, r"labels holds masked values"),
     ({"labels": list("aabbccd")}, r"labels has shape \(7,\), but X has 8 rows; give one label"),
     ({"labels": list("abcdefgh")}, r"labels has 8 classes and none of two members"),
     ({"labels": list("aaaaaaaa")}, r"labels has the one class 'a' for all rows; give two"),
@@ -702,7 +716,7 @@ BAD = [
     ({"X": np.ones((8, 3))}, r"X has the same values in all 8 rows"),
     ({"n_jobs": 0}, r"n_jobs is 0; give a number of threads, or None or -1 for all"),
     ({"n_neighbors": 2.0}, r"n_neighbors is 2.0; give a whole number"),
-    ({"labels": [pd.NA, *"aabbaab"]}, r"labels hold NaN"),
+    ({"labels": [pd.NA, *"aabbaab"]}, r"labels hold <NA> at row 0, which is no class"),
     (
         {"labels": pd.DataFrame([[True, False]] * 8, columns=["a", "a"])},
         r"labels has two columns of one name",
@@ -740,7 +754,131 @@ def test_an_unknown_average_is_named() -> None:
         graph_convexity_score(changed(5.0), list("aabbaabb"), n_neighbors=2, average="weighted")
 
 
-def test_a_label_that_is_nan_is_refused() -> None:
+@pytest.mark.parametrize(
+    "missing",
+    [
+        None,
+        np.nan,
+        float("nan"),
+        np.float32("nan"),
+        complex("nan"),
+        Decimal("NaN"),
+        pd.NA,
+        pd.NaT,
+        np.datetime64("NaT"),
+        np.timedelta64("NaT"),
+    ],
+)
+@pytest.mark.parametrize("measure", [graph_convexity_score, connected_share])
+def test_what_is_missing_is_no_class(measure: Callable, missing: object) -> None:
+    X, _ = blobs(4, distance=2.0)
+    labels = [*"abc" * 3, missing, *"ab"]
+    for same in (labels, np.array(labels, dtype=object), pd.Series(labels, dtype=object)):
+        with pytest.raises(ValueError, match=r"^labels hold .* at row 9, which is no class; .*$"):
+            measure(X, same, n_neighbors=2)
+
+
+def test_numbers_and_dates_that_are_missing_are_no_class() -> None:
     X, labels = blobs(4, distance=2.0)
-    with pytest.raises(ValueError, match="labels hold NaN"):
-        graph_convexity_score(X, np.where(labels == 0, np.nan, labels), n_neighbors=2)
+    numbers = np.where(labels == 0, np.nan, labels)
+    dates = pd.to_datetime(pd.Series(numbers))
+    for same in (
+        numbers,
+        pd.Series(numbers),
+        pd.Series(numbers).astype("Int64"),
+        dates,
+        pd.Series(numbers).astype("category"),
+        torch.tensor(numbers),
+    ):
+        with pytest.raises(ValueError, match=r"labels hold .* at row 0, which is no class"):
+            graph_convexity_score(X, same, n_neighbors=2)
+
+
+class Foreign:
+    """An array of another library, that numpy can read."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values, self.shape, self.ndim = values, values.shape, values.ndim
+
+    def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+        return np.asarray(self.values, dtype)
+
+    def __iter__(self) -> Iterator[object]:
+        raise AssertionError("read element by element")
+
+
+LABELS = [
+    torch.tensor,
+    lambda labels: [*torch.tensor(labels)],
+    lambda labels: tuple(torch.tensor(labels, dtype=torch.float32)),
+    lambda labels: [np.array(label) for label in labels],
+    lambda labels: [np.int32(label) for label in labels],
+    lambda labels: [*labels.astype(str)],
+    lambda labels: pd.Series(labels, index=np.arange(len(labels))[::-1] * 7 + 3),
+    lambda labels: pd.Series(labels.astype(str), index=["x"] * len(labels)),
+    lambda labels: pd.Categorical.from_codes(labels, ["c", "a", "b"]),
+    lambda labels: pd.Series(labels).astype("category"),
+    lambda labels: pd.Series(labels).astype("Int64"),
+    lambda labels: pd.Series(labels).astype(str).astype("string"),
+    lambda labels: pd.Index(labels),
+    lambda labels: (label for label in labels),
+    lambda labels: labels == 1,
+    Foreign,
+]
+
+
+@pytest.mark.parametrize("given", LABELS)
+@pytest.mark.parametrize("measure", [graph_convexity_score, connected_share])
+def test_labels_may_come_in_any_kind_of_array(measure: Callable, given: Callable) -> None:
+    X, labels = blobs(10, distance=1.0)
+    expected = measure(X, [int(label) for label in labels], n_neighbors=3, average=None)
+    found = measure(X, given(labels), n_neighbors=3, average=None)
+    if len(found) == 2:
+        expected = measure(X, [bool(label == 1) for label in labels], n_neighbors=3, average=None)
+    np.testing.assert_array_equal(np.sort(found), np.sort(expected))
+
+
+def test_the_classes_of_tensors_have_their_order() -> None:
+    X, labels = blobs(10, distance=1.0)
+    expected = graph_convexity_score(X, labels, n_neighbors=3, average=None)
+    found = graph_convexity_score(X, torch.tensor(labels), n_neighbors=3, average=None)
+    np.testing.assert_array_equal(found, expected)
+    members = np.eye(3, dtype=bool)[labels]
+    for same in (torch.tensor(members), Foreign(members), pd.DataFrame(members)):
+        found = graph_convexity_score(X, same, n_neighbors=3, average=None)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "bfloat16", "int32"])
+def test_features_may_be_tensors(dtype: str) -> None:
+    X, labels = blobs(10, distance=1.0)
+    tensor = torch.tensor(4 * X).to(getattr(torch, dtype))
+    tensor = tensor.requires_grad_() if tensor.is_floating_point() else tensor
+    expected = graph_convexity_score(tensor.detach().double().numpy(), labels, n_neighbors=3)
+    assert graph_convexity_score(tensor, labels, n_neighbors=3) == expected
+    assert graph_convexity_score(tensor.detach().tolist(), labels, n_neighbors=3) == expected
+
+
+def test_a_tensor_that_holds_no_values_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^X is no array \(.*\); give an array, or rows of .*$"):
+        graph_convexity_score(torch.empty(8, 2, device="meta"), list("aabbaabb"), n_neighbors=2)
+
+
+def test_a_classifier_may_answer_with_a_tensor() -> None:
+    class Network:
+        def predict(self, points: np.ndarray) -> torch.Tensor:
+            return torch.tensor(points[:, 0] > 1.5).long()
+
+    line, labels = np.arange(4.0)[:, None], torch.tensor([0, 0, 1, 1])
+    assert euclidean_convexity_score(line, labels, Network()) == 1.0
+
+
+@pytest.mark.parametrize("measure", [graph_convexity_score, connected_share])
+def test_rows_that_are_alike_but_for_rounding_have_no_near_and_far(measure: Callable) -> None:
+    row = np.random.default_rng(0).normal(size=50)
+    noise = np.random.default_rng(1).integers(-1, 2, size=(8, 50))
+    for dtype in (np.float16, np.float32, np.float64):
+        X = np.tile(row.astype(dtype), (8, 1))
+        X = (X + noise * np.spacing(abs(X))).astype(dtype)
+        with pytest.raises(ValueError, match="X has the same values in all 8 rows"):
+            measure(X, list("aabbaabb"), n_neighbors=2)

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.spatial.distance import cdist, pdist
+from scipy.spatial.distance import cdist, pdist, squareform
 
 from convexlib.judgments import (
     CHANCE,
@@ -35,6 +37,8 @@ seeds = st.integers(0, 2**32 - 1)
 both_similarities = pytest.mark.parametrize("similarity", ["cosine", "dot"])
 SIMILARITIES = ["cosine", "dot", "euclidean"]
 each_similarity = pytest.mark.parametrize("similarity", SIMILARITIES)
+METHODS = ["pearson", "spearman", "kendall"]
+each_method = pytest.mark.parametrize("method", METHODS)
 
 
 def random_triplets(n_objects: int, n_triplets: int, rng: np.random.Generator) -> np.ndarray:
@@ -228,6 +232,12 @@ BAD_TRIPLETS = [
     ([[0, 1, 2], [3, 3, 4]], r"triplets row 1 is \[3, 3, 4\]; give three different objects"),
     ([[0, 1, 0]], r"triplets row 0 is \[0, 1, 0\]; give three different objects"),
     ([[0, 1, 1]], r"triplets row 0 is \[0, 1, 1\]; give three different objects"),
+    ([[0, 1, 2], [3, 4]], r"triplets is no array \(.*\); give an array, or rows of equal length"),
+    (np.array([[0, 1, 2]], dtype=object), r"triplets has dtype object; give integer rows of X"),
+    ([["0", "1", "2"]], r"triplets has dtype <U1; give integer rows of X"),
+    (np.array([[0, 1, 2j]]), r"triplets has dtype complex128; give integer rows of X"),
+    (torch.tensor([[0.0, 1.0, 2.0]]), r"triplets has dtype float32; give integer rows of X"),
+    (None, r"triplets has shape \(\); give a non-empty array"),
 ]
 
 
@@ -247,6 +257,9 @@ def test_a_mistake_in_the_triplets_is_named(triplets: object, message: str) -> N
         ([[1.0, 0.0], [0.0, 1.0], [-np.inf, 1.0]], r"X holds 1 values .* row 2, column 0 \(-inf\)"),
         ([1.0, 2.0, 3.0], r"X has shape \(3,\); give a non-empty array \(n_samples, n_features\)"),
         (np.empty((3, 0)), r"X has shape \(3, 0\); give a non-empty array"),
+        (1j * np.eye(3), "X has dtype complex128; give real numbers"),
+        (np.eye(3).astype(object), "X has dtype object; give numbers"),
+        ([[1.0, 0.0], [1.0], [0.0]], "X is no array"),
     ],
 )
 def test_a_mistake_in_the_space_is_named(X: object, message: str) -> None:
@@ -427,6 +440,29 @@ def test_an_object_that_nobody_judged_changes_nothing() -> None:
     more = np.concatenate([X, np.full((1, 6), 1e14)])
     before, after = (odd_one_out_accuracy(Z, triplets, similarity="euclidean") for Z in (X, more))
     assert before == after
+    for similarity in SIMILARITIES:
+        for scale, value in ((1.0, 0.0), (1e-160, 1e160)):
+            beside = np.concatenate([scale * X, np.full((1, 6), value)])
+            measures = (
+                odd_one_out_accuracy,
+                odd_one_out_scores,
+                odd_one_out_choices,
+                fit_temperature if scale == 1 else odd_one_out_accuracy,
+            )
+            for measure in measures:
+                alone = measure(scale * X, triplets, similarity=similarity)
+                np.testing.assert_array_equal(
+                    measure(beside, triplets, similarity=similarity), alone
+                )
+
+
+def test_rows_that_are_alike_but_for_rounding_are_right_by_chance() -> None:
+    rng = np.random.default_rng(0)
+    X = np.tile(rng.normal(size=100), (14, 1))
+    X += rng.integers(-1, 2, size=X.shape) * np.spacing(abs(X))
+    for similarity in SIMILARITIES:
+        accuracy = odd_one_out_accuracy(X, colors.human_triplets(), similarity=similarity)
+        assert accuracy == pytest.approx(1 / 3)
 
 
 def test_similarities_too_large_for_probabilities_are_named() -> None:
@@ -441,14 +477,41 @@ def test_similarities_that_say_nothing_have_an_infinite_temperature() -> None:
     assert odd_one_out_probabilities(X, [[0, 2, 1]], temperature=np.inf) == pytest.approx(1 / 3)
 
 
-def test_judgments_without_a_miss_have_no_temperature() -> None:
-    with pytest.raises(ValueError, match="most similar one in all triplets"):
-        fit_temperature([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]], [[0, 1, 2]])
+@pytest.mark.parametrize(
+    ("X", "triplets"),
+    [
+        ([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]], [[0, 1, 2]]),
+        ([[1.0, 0.0], [1.0, 1.0], [1.0, -1.0]], [[0, 1, 2], [0, 2, 1]]),  # the best pairs tie
+        (np.eye(4)[[0, 0, 1, 2]], [[0, 1, 2], [0, 1, 3], [1, 2, 3]][:2]),
+    ],
+)
+def test_the_colder_the_likelier_are_judgments_without_a_miss(X: list, triplets: list) -> None:
+    assert fit_temperature(X, triplets) == 0.0
+    cold, warm = (odd_one_out_probabilities(X, triplets, temperature=t)[:, 0] for t in (0.01, 0.1))
+    assert (cold >= warm).all()
+    assert cold.sum() > warm.sum()
 
 
-@pytest.mark.parametrize("temperature", [0, -1.0, np.nan])
+@pytest.mark.parametrize("n_features", [3, 17, 384])
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
+def test_similarities_that_differ_by_rounding_alone_have_an_infinite_temperature(
+    n_features: int, similarity: str
+) -> None:
+    direction = np.random.default_rng(0).normal(size=n_features)
+    lengths = np.linspace(1, 2, 14) if similarity == "cosine" else 1 + 1e-16 * np.arange(14)
+    X = np.outer(lengths, direction)
+    assert fit_temperature(X, colors.human_triplets(), similarity=similarity) == np.inf
+
+
+def test_similarities_too_large_for_a_temperature_are_named() -> None:
+    X = [[1e200, 0.0], [1e200, 1.0], [0.0, 1.0]]
+    with pytest.raises(ValueError, match="X has dot similarities too large to be numbers"):
+        fit_temperature(X, [[0, 1, 2]], similarity="dot")
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, np.nan, None, 1j])
 def test_a_temperature_that_is_none_is_named(temperature: float) -> None:
-    with pytest.raises(ValueError, match=f"temperature is {temperature}; give a number above"):
+    with pytest.raises(ValueError, match=f"temperature is {temperature!r}; give a number above"):
         odd_one_out_probabilities(np.eye(3), [[0, 1, 2]], temperature=temperature)
 
 
@@ -533,6 +596,90 @@ def test_when_more_are_asked_for_than_there_are_all_are_drawn() -> None:
     assert sorted(drawn.tolist()) == sorted(triplets_from_similarity(similarity).tolist())
 
 
+def test_similarities_that_differ_by_rounding_alone_are_equal() -> None:
+    similarity = np.array([[1, 0.3, 0.1 + 0.2], [0.3, 1, 0.1], [0.1 + 0.2, 0.1, 1]])
+    assert similarity[0, 1] != similarity[0, 2]
+    with pytest.raises(ValueError, match="leaves no triplet with an odd one out"):
+        triplets_from_similarity(similarity)
+    similarity[0, 1] = similarity[1, 0] = np.inf
+    assert triplets_from_similarity(similarity).tolist() == [[0, 1, 2]]
+
+
+def correlations(dtype: type) -> np.ndarray:
+    """Of ratings, as numpy gives them: symmetric but for the last digit."""
+    ratings = np.random.default_rng(0).normal(size=(40, 25)).astype(dtype)
+    return np.corrcoef(ratings, dtype=dtype)
+
+
+@pytest.mark.parametrize("size", [1e-15, 1e-3, 1.0, 1e6])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_matrix_is_symmetric_in_its_own_precision(dtype: type, size: float) -> None:
+    single = correlations(np.float32)
+    matrix = (size * single).astype(dtype) if dtype != np.float16 else single.astype(dtype)
+    lower = np.tril(np.ones((40, 40), dtype=bool), k=-1)
+    matrix = (matrix + matrix.T) / 2
+    matrix = np.where(lower, np.nextafter(matrix, dtype(np.inf)), matrix)
+    assert matrix.dtype == dtype
+    assert (matrix != matrix.T).any()
+    upper = np.where(lower, matrix.T, matrix)
+    X = np.random.default_rng(1).normal(size=(40, 3))
+    exact = upper.astype(float)
+    assert rsa_score(X, matrix) == pytest.approx(rsa_score(X, exact), abs=1e-3)
+    n_triplets = len(triplets_from_similarity(matrix))
+    assert n_triplets == pytest.approx(len(triplets_from_similarity(exact)), rel=1e-2)
+    matrix[3, 5] += abs(matrix).max() / 10
+    with pytest.raises(ValueError, match=r"similarity is not symmetric: .* at row 3, column 5"):
+        triplets_from_similarity(matrix)
+
+
+def test_correlations_of_single_precision_are_symmetric() -> None:
+    single, double = correlations(np.float32), correlations(np.float64)
+    assert (single != single.T).any()
+    people = -cdist(*2 * [np.random.default_rng(1).normal(size=(40, 3))])
+    converted = triplets_from_similarity(single.astype(np.float64))
+    np.testing.assert_array_equal(converted, triplets_from_similarity(single))
+    for method in METHODS:
+        ceilings = [
+            rsa_noise_ceiling([matrix, people], method=method) for matrix in (single, double)
+        ]
+        assert ceilings[0] == pytest.approx(ceilings[1], abs=1e-4)
+
+
+def test_integers_are_symmetric_or_not() -> None:
+    similarity = np.array([[9, 5, 1], [5, 9, 2], [1, 2, 9]]) * 10**10
+    assert triplets_from_similarity(similarity).tolist() == [[0, 1, 2]]
+    similarity[0, 1] += 1
+    with pytest.raises(ValueError, match="similarity is not symmetric"):
+        triplets_from_similarity(similarity)
+
+
+def test_an_outlier_on_the_diagonal_hides_no_mistake() -> None:
+    similarity = np.array([[1e12, 0.5, 0.1], [0.6, 1e12, 0.2], [0.1, 0.2, np.inf]])
+    with pytest.raises(ValueError, match=r"not symmetric: 0\.5 at row 0, column 1, and 0\.6"):
+        triplets_from_similarity(similarity)
+
+
+def test_judgments_may_come_in_any_kind_of_array() -> None:
+    X, triplets = random_space(np.random.default_rng(0))
+    X = X.astype(np.float32)
+    similarity = X @ X.T
+    similarity = (similarity + similarity.T) / 2
+    for kind in (torch.tensor, pd.DataFrame, np.ndarray.tolist, np.asfortranarray):
+        space, judgments, human = kind(X), kind(triplets), kind(similarity)
+        assert odd_one_out_accuracy(space, judgments) == odd_one_out_accuracy(X, triplets)
+        assert fit_temperature(space, judgments) == fit_temperature(X, triplets)
+        assert rsa_score(space, human) == rsa_score(X, similarity)
+        np.testing.assert_array_equal(
+            triplets_from_similarity(human), triplets_from_similarity(similarity)
+        )
+        folds = zip(
+            object_folds(judgments, 30, n_folds=3),
+            object_folds(triplets, 30, n_folds=3),
+            strict=True,
+        )
+        assert all((one[0] == other[0]).all() for one, other in folds)
+
+
 def test_what_was_not_judged_makes_no_triplet() -> None:
     similarity = np.array([[1, 0.9, 0.1, 0.2], [0.9, 1, np.nan, 0.3], [0.1, np.nan, 1, 0.8]])
     similarity = np.concatenate([similarity, [[0.2, 0.3, 0.8, 1]]])
@@ -545,6 +692,12 @@ def test_what_was_not_judged_makes_no_triplet() -> None:
         (np.eye(2), "similarity has 2 objects; a triplet needs 3"),
         (np.ones((3, 4)), r"similarity has shape \(3, 4\); give \(n_objects, n_objects\)"),
         (np.arange(9.0).reshape(3, 3), "similarity is not symmetric: 1.0 at row 0, column 1"),
+        (1j * np.eye(3), "similarity has dtype complex128; give real numbers"),
+        (np.full((3, 3), "1"), "similarity has dtype <U1; give numbers"),
+        (np.eye(3).astype(object), "similarity has dtype object; give numbers"),
+        ([[1, 0], [0]], r"similarity is no array \(.*\); give an array, or rows of equal length"),
+        (np.empty((0, 0)), r"similarity has shape \(0, 0\); give \(n_objects, n_objects\)"),
+        (np.array([[1, np.nan, 0], [0.5, 1, 0], [0, 0, 1]]), "not symmetric: nan at row 0"),
     ],
 )
 def test_a_mistake_in_the_similarities_is_named(similarity: np.ndarray, message: str) -> None:
@@ -589,14 +742,80 @@ def test_rsa_is_the_correlation_of_the_pairs(
     assert of_two == pytest.approx(0.0, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("method", "tolerance"), [("pearson", 1e-12), ("spearman", 0.01), ("kendall", 0.02)]
-)
-def test_a_space_of_ekmans_similarities_scores_one(method: str, tolerance: float) -> None:
-    """But for ranks that tie in his table, where the space differs in the last digit."""
+@each_method
+def test_a_space_of_ekmans_similarities_scores_one(method: str) -> None:
+    """Ranks that tie in his table tie in the space, too, where it differs in the last digit."""
     X = np.linalg.cholesky(colors.human_similarity())
     score = rsa_score(X, colors.human_similarity(), method=method)
-    assert score == pytest.approx(1.0, abs=tolerance)
+    assert score == pytest.approx(1.0, abs=1e-12)
+
+
+@each_method
+@pytest.mark.parametrize("n_features", [3, 17, 384])
+@pytest.mark.parametrize("metric", ["cosine", "correlation", "dot", "euclidean"])
+def test_similarities_that_are_equal_but_for_rounding_cannot_be_ranked(
+    metric: str, n_features: int, method: str
+) -> None:
+    rng = np.random.default_rng(0)
+    direction = rng.normal(size=n_features)
+    one_direction = np.outer(np.linspace(1, 2, 14), direction)
+    shifted = one_direction + np.linspace(-3, 5, 14)[:, None]
+    alike = np.tile(direction, (14, 1))
+    alike += rng.integers(-1, 2, size=alike.shape) * np.spacing(abs(alike))
+    rotation, _ = np.linalg.qr(rng.normal(size=(max(14, n_features),) * 2))
+    equally_far = rotation[:14]
+    spaces = {
+        "cosine": [one_direction, alike, equally_far],
+        "correlation": [shifted, alike],
+        "dot": [alike, equally_far],
+        "euclidean": [alike, equally_far],
+    }[metric]
+    for X in spaces:
+        with pytest.raises(ValueError, match="X has equal similarities of all pairs"):
+            rsa_score(X, colors.human_similarity(), metric=metric, method=method)
+
+
+@pytest.mark.parametrize("method", ["spearman", "kendall"])
+@pytest.mark.parametrize("metric", ["cosine", "correlation"])
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_of_equal_cosines_are_groups_of_ties(seed: int, metric: str, method: str) -> None:
+    """Three directions, on each of which several objects lie at several lengths."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat([0, 1, 2], 5)
+    directions = rng.normal(size=(3, 300))
+    X = directions[group] * rng.uniform(0.1, 10, size=(15, 1))
+    centred = directions - directions.mean(axis=1, keepdims=True) * (metric == "correlation")
+    exact = 1 - squareform(pdist(centred, "cosine"))
+    human = rng.normal(size=(15, 15))
+    human += human.T
+    above = np.triu_indices(15, k=1)
+    correlate = {"spearman": stats.spearmanr, "kendall": stats.kendalltau}[method]
+    expected = correlate(exact[np.ix_(group, group)][above], human[above]).statistic
+    found = rsa_score(X, human, metric=metric, method=method)
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+@each_method
+def test_people_whose_judgments_differ_by_rounding_alone_agree_wholly(method: str) -> None:
+    rng = np.random.default_rng(0)
+    person = rng.integers(1, 8, size=(12, 12)).astype(float)
+    person += person.T
+    again = person / 7 * 7 + 0.1 - 0.1
+    assert (again != person).any()
+    assert rsa_noise_ceiling([person, again], method=method) == pytest.approx((1, 1), abs=1e-12)
+    with pytest.raises(ValueError, match="human_similarity has equal similarities of all pairs"):
+        rsa_noise_ceiling([person, 0.1 + 1e-17 * person], method=method)
+    almost = 0.3 + 4e-17 * person
+    with pytest.raises(ValueError, match="human_similarity has equal similarities of all pairs"):
+        rsa_score(rng.normal(size=(12, 3)), almost, method=method)
+
+
+def test_similarities_that_differ_in_their_tenth_digit_are_ranked() -> None:
+    X = np.random.default_rng(0).normal(size=(12, 4))
+    human = -cdist(X, X)
+    near = 1 + 1e-4 * X / np.linalg.norm(X)
+    assert rsa_score(near, human, metric="euclidean") == pytest.approx(1.0, abs=1e-9)
+    assert rsa_score(near, 1 + 1e-10 * human, metric="euclidean") == pytest.approx(1, abs=1e-3)
 
 
 def test_no_space_does_better_than_the_ceiling() -> None:
@@ -617,6 +836,8 @@ def test_no_space_does_better_than_the_ceiling() -> None:
         ({"metric": "l1"}, "metric is 'l1'; choose"),
         ({"method": "rank"}, "method is 'rank'; choose"),
         ({"X": np.eye(3)}, "X has equal similarities of all pairs"),
+        ({"X": 1e200 * np.eye(3), "metric": "dot"}, "X has equal similarities of all pairs"),
+        ({"X": 1e200 * np.ones((3, 2)), "metric": "dot"}, "X holds similarities that are not"),
         ({"human_similarity": np.ones((3, 3))}, "human_similarity has equal similarities"),
         ({"human_similarity": np.ones((3, 2))}, r"human_similarity has shape \(3, 2\)"),
         ({"human_similarity": np.full((3, 3), np.nan)}, "human_similarity holds similarities that"),

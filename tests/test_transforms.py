@@ -25,6 +25,7 @@ from convexlib.judgments import (
 from convexlib.statistics import mean_over_objects
 from convexlib.transforms import (
     AlignmentTransform,
+    CollapseWarning,
     _choices,
     _locality,
     cross_validate,
@@ -33,6 +34,8 @@ from convexlib.transforms import (
 from tests.conftest import data
 
 pytestmark = pytest.mark.filterwarnings("ignore:the fit was stopped")
+
+may_collapse = pytest.mark.filterwarnings("ignore:the fit found nothing better")
 
 KINDS = ["naive", "global", "glocal"]
 PRECISE = {"tol": 1e-10, "max_iter": 2000}
@@ -83,7 +86,7 @@ def test_no_small_change_of_the_transform_is_better(
     n_objects: int, n_features: int, strength: float
 ) -> None:
     X, triplets = planted(n_objects, n_features)
-    fitted = AlignmentTransform(strength=strength, **PRECISE).fit(X, triplets)
+    fitted = AlignmentTransform("naive", strength=strength, **PRECISE).fit(X, triplets)
     best = reached(fitted, X, triplets)
     rng = np.random.default_rng(1)
     for size in (1e-4, 1e-3, 1e-2, 1e-1):
@@ -96,7 +99,7 @@ def test_no_small_change_of_the_transform_is_better(
 @pytest.mark.parametrize(("n_objects", "n_features"), [(20, 5), (6, 10)])
 def test_the_objective_is_flat_where_the_fit_ends(n_objects: int, n_features: int) -> None:
     X, triplets = planted(n_objects, n_features)
-    fitted = AlignmentTransform(strength=0.05, **PRECISE).fit(X, triplets)
+    fitted = AlignmentTransform("naive", strength=0.05, **PRECISE).fit(X, triplets)
     rng = np.random.default_rng(1)
     for _ in range(25):
         W, b = rng.normal(size=fitted.weights_.shape), rng.normal(size=fitted.bias_.shape)
@@ -121,7 +124,7 @@ def test_a_plain_minimisation_over_all_weights_gets_as_far(
 
     start = np.concatenate([np.eye(n_features).ravel() / 2, np.zeros(n_features)])
     expected = minimize(plain, start, method="L-BFGS-B", options={"maxfun": 20_000}).fun
-    fitted = AlignmentTransform(strength=strength, **PRECISE).fit(X, triplets)
+    fitted = AlignmentTransform("naive", strength=strength, **PRECISE).fit(X, triplets)
     assert reached(fitted, X, triplets) == pytest.approx(expected, abs=1e-3)
     assert fitted.weights_.shape == (n_features, n_features)
     assert fitted.bias_.shape == (n_features,)
@@ -129,7 +132,7 @@ def test_a_plain_minimisation_over_all_weights_gets_as_far(
 
 def test_directions_in_which_no_object_lies_are_forgotten() -> None:
     X, triplets = planted(6, 10)
-    fitted = AlignmentTransform().fit(X, triplets)
+    fitted = AlignmentTransform("naive").fit(X, triplets)
     unseen = null_space((X - fitted.mean_) / fitted.std_)
     assert unseen.shape == (10, 4)
     np.testing.assert_allclose(unseen.T @ fitted.weights_, 0, atol=1e-12)
@@ -138,7 +141,7 @@ def test_directions_in_which_no_object_lies_are_forgotten() -> None:
 @pytest.mark.parametrize(("n_objects", "n_features"), [(40, 8), (12, 30)])
 def test_aligned_similarities_agree_with_people(n_objects: int, n_features: int) -> None:
     X, triplets = planted(n_objects, n_features)
-    aligned = AlignmentTransform(strength=0.01).fit_transform(X, triplets)
+    aligned = AlignmentTransform("naive", strength=0.01).fit_transform(X, triplets)
     before, after = (
         odd_one_out_accuracy(Z, triplets, similarity="dot") for Z in (X - X.mean(), aligned)
     )
@@ -148,7 +151,7 @@ def test_aligned_similarities_agree_with_people(n_objects: int, n_features: int)
 
 def test_what_was_learnt_holds_for_judgments_not_seen() -> None:
     X, triplets = planted(40, 8, n_triplets=3000)
-    fitted = AlignmentTransform(strength=0.01).fit(X, triplets[:2000])
+    fitted = AlignmentTransform("naive", strength=0.01).fit(X, triplets[:2000])
     before, after = (
         odd_one_out_accuracy(Z, triplets[2000:], similarity="dot")
         for Z in (X - X.mean(), fitted.transform(X))
@@ -158,7 +161,7 @@ def test_what_was_learnt_holds_for_judgments_not_seen() -> None:
 
 def test_the_transform_is_affine_in_standardised_features() -> None:
     X, triplets = planted(20, 5)
-    fitted = AlignmentTransform().fit(X, triplets)
+    fitted = AlignmentTransform("naive").fit(X, triplets)
     assert fitted.mean_ == pytest.approx(X.mean())
     assert fitted.std_ == pytest.approx(X.std())
     new = np.random.default_rng(1).normal(size=(7, 5))
@@ -170,7 +173,8 @@ def test_the_transform_is_affine_in_standardised_features() -> None:
 def test_the_order_of_the_kept_pair_does_not_matter(n_objects: int, n_features: int) -> None:
     X, triplets = planted(n_objects, n_features)
     one, other = (
-        AlignmentTransform(**PRECISE).fit(X, some) for some in (triplets, triplets[:, [1, 0, 2]])
+        AlignmentTransform("naive", **PRECISE).fit(X, some)
+        for some in (triplets, triplets[:, [1, 0, 2]])
     )
     assert reached(one, X, triplets) == pytest.approx(reached(other, X, triplets), abs=1e-4)
     for kind in KINDS:
@@ -188,15 +192,15 @@ def test_where_a_transform_is_the_best_the_order_of_the_judgments_does_not_matte
     n_objects: int, n_features: int
 ) -> None:
     X, triplets = mirrored(n_objects, n_features)
-    fitted = AlignmentTransform(**PRECISE).fit(X, triplets)
+    fitted = AlignmentTransform("naive", **PRECISE).fit(X, triplets)
     for same in (triplets[:, [1, 0, 2]], triplets[::-1]):
-        other = AlignmentTransform(**PRECISE).fit(X, same)
+        other = AlignmentTransform("naive", **PRECISE).fit(X, same)
         np.testing.assert_allclose(other.transform(X), fitted.transform(X), atol=1e-3)
 
 
 def test_where_a_transform_is_the_best_the_unit_of_the_features_does_not_matter() -> None:
     X, triplets = mirrored(15, 5)
-    one, other = (AlignmentTransform(**PRECISE).fit(Z, triplets) for Z in (X, 100 * X - 7))
+    one, other = (AlignmentTransform("naive", **PRECISE).fit(Z, triplets) for Z in (X, 100 * X - 7))
     np.testing.assert_allclose(one.transform(X), other.transform(100 * X - 7), atol=1e-3)
 
 
@@ -209,14 +213,14 @@ def test_triplets_may_be_integers_of_any_size(n_objects: int, dtype: type) -> No
     last = min(n_objects - 1, np.iinfo(dtype).max)
     X[last - 19 : last + 1], triplets = planted(20, 3, n_triplets=100)
     triplets += last - 19
-    expected = AlignmentTransform().fit(X, triplets)
-    fitted = AlignmentTransform().fit(X, triplets.astype(dtype))
+    expected = AlignmentTransform("naive").fit(X, triplets)
+    fitted = AlignmentTransform("naive").fit(X, triplets.astype(dtype))
     np.testing.assert_array_equal(fitted.weights_, expected.weights_)
 
 
 def test_same_data_same_transform() -> None:
     X, triplets = planted(12, 20)
-    one, other = (AlignmentTransform().fit(X, triplets) for _ in range(2))
+    one, other = (AlignmentTransform("naive").fit(X, triplets) for _ in range(2))
     np.testing.assert_array_equal(one.weights_, other.weights_)
     np.testing.assert_array_equal(one.bias_, other.bias_)
 
@@ -224,15 +228,16 @@ def test_same_data_same_transform() -> None:
 def test_fitting_leaves_the_data_alone() -> None:
     X, triplets = planted(12, 20)
     X_before, triplets_before = X.copy(), triplets.copy()
-    AlignmentTransform().fit_transform(X, triplets)
+    AlignmentTransform("naive").fit_transform(X, triplets)
     np.testing.assert_array_equal(X, X_before)
     np.testing.assert_array_equal(triplets, triplets_before)
 
 
+@may_collapse
 def test_a_strong_penalty_leaves_nothing() -> None:
     X, triplets = planted(20, 5)
     norms = [
-        np.linalg.norm(AlignmentTransform(strength=strength).fit(X, triplets).weights_)
+        np.linalg.norm(AlignmentTransform("naive", strength=strength).fit(X, triplets).weights_)
         for strength in (0.01, 0.1, 100.0)
     ]
     assert norms[0] > norms[1] > norms[2]
@@ -264,17 +269,17 @@ def test_no_more_iterations_than_allowed_and_a_warning_where_they_run_out() -> N
     with pytest.warns(
         ConvergenceWarning, match=r"stopped after 3 iterations .*; raise max_iter \(3\)"
     ):
-        assert AlignmentTransform(max_iter=3).fit(X, triplets).n_iter_ == 3
+        assert AlignmentTransform("naive", max_iter=3).fit(X, triplets).n_iter_ == 3
 
 
 def test_an_unfitted_transform_transforms_nothing() -> None:
     with pytest.raises(NotFittedError):
-        AlignmentTransform().transform(np.eye(3))
+        AlignmentTransform("naive").transform(np.eye(3))
 
 
 def test_features_of_another_layer_are_named() -> None:
     X, triplets = planted(12, 5)
-    fitted = AlignmentTransform().fit(X, triplets)
+    fitted = AlignmentTransform("naive").fit(X, triplets)
     with pytest.raises(ValueError, match=r"X has 4 features, but .* fitted on 5; give features"):
         fitted.transform(X[:, :4])
     with pytest.raises(ValueError, match="X holds 5 values that are not finite"):
@@ -293,6 +298,7 @@ def test_features_of_another_layer_are_named() -> None:
         ({"strength": -1}, "strength is -1; give a positive, finite number"),
         ({"strength": np.nan}, "strength is nan; give a positive, finite number"),
         ({"strength": "a"}, "strength is 'a'; give a positive, finite number"),
+        ({"strength": 1j}, "strength is 1j; give a positive, finite number"),
         ({"tol": -1.0}, "tol is -1.0; give a positive, finite number"),
         ({"max_iter": 0}, "max_iter is 0; give at least 1"),
         ({"max_iter": 1.5}, "max_iter is 1.5; give a whole number"),
@@ -330,7 +336,7 @@ def with_value(value: float) -> np.ndarray:
 )
 def test_a_mistake_in_the_data_is_named(X: np.ndarray, triplets: list, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        AlignmentTransform().fit(X, triplets)
+        AlignmentTransform("naive").fit(X, triplets)
 
 
 @pytest.mark.parametrize(
@@ -362,11 +368,14 @@ def test_a_mistake_in_the_second_set_is_named(local: np.ndarray, message: str) -
         ([[0.5, 0.4, 0.0]], r"probabilities row 0 is \[0.5, 0.4, 0.0\]; .* sum to one"),
         ([[1.5, -0.5, 0.0]], r"probabilities row 0 is \[1.5, -0.5, 0.0\]"),
         ([[np.nan, 0.5, 0.5]], r"probabilities row 0 is \[nan"),
+        ([[0.5j, 0.5, 0.5]], "probabilities has dtype complex128; give real numbers"),
+        ([["1", "0", "0"]], "probabilities has dtype <U1; give numbers"),
+        ([[1, 0, 0], [1, 0]], "probabilities is no array .*rows of equal length"),
     ],
 )
 def test_a_mistake_in_the_probabilities_is_named(probabilities: list, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        AlignmentTransform().fit(np.eye(4), [[0, 1, 2]], probabilities)
+        AlignmentTransform("naive").fit(np.eye(4), [[0, 1, 2]], probabilities)
 
 
 def loss_in_words(
@@ -481,6 +490,7 @@ def test_the_probabilities_that_a_transform_generated_are_found_again() -> None:
     np.testing.assert_allclose(fitted.weights_ @ fitted.weights_.T, W @ W.T, atol=0.02)
 
 
+@may_collapse
 def test_an_infinite_penalty_gives_back_the_space_up_to_scale_or_nothing() -> None:
     X, triplets = planted(20, 5)
     weights = AlignmentTransform("global", strength=1e6).fit(X, triplets).weights_
@@ -561,7 +571,7 @@ def test_the_number_of_threads_changes_nothing() -> None:
 
 def test_the_score_is_the_accuracy_of_the_aligned_space() -> None:
     X, triplets = planted(20, 5)
-    fitted = AlignmentTransform(strength=0.01).fit(X, triplets)
+    fitted = AlignmentTransform("naive", strength=0.01).fit(X, triplets)
     expected = odd_one_out_accuracy(fitted.transform(X), triplets, similarity="dot")
     assert fitted.score(X, triplets) == expected
     assert fitted.score(X, triplets, similarity="cosine") == odd_one_out_accuracy(
@@ -586,7 +596,12 @@ def test_a_transform_comes_back_from_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"bias": None}, "holds no array .*bias"),
+        ({"weights": None}, "holds no array 'weights'; a transform has weights, mean and std"),
+        ({"mean": np.zeros(4)}, r"has arrays of shapes .*'mean': \(4,\).*give finite"),
+        ({"bias": np.zeros((2, 2))}, "give finite weights"),
+        ({"weights": np.array(1.0)}, "give finite weights"),
+        ({"weights": np.empty((0, 0)), "bias": np.empty(0)}, "give finite weights"),
+        ({"weights": 1j * np.eye(4)}, "is no .npz file of numbers: weights has dtype complex128"),
         ({"weights": np.eye(3)}, r"has arrays of shapes .*'weights': \(3, 3\).*give finite"),
         ({"std": np.float32(0)}, "std above zero"),
         ({"mean": np.float32(np.nan)}, "give finite weights"),
@@ -606,12 +621,26 @@ def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
     (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"weights": 1}))
     (tmp_path / "empty.npz").touch()
     np.save(tmp_path / "array.npy", np.eye(3))
-    AlignmentTransform().fit(*planted(6, 3)).to_npz(tmp_path / "whole.npz")
+    AlignmentTransform("naive").fit(*planted(6, 3)).to_npz(tmp_path / "whole.npz")
     whole = (tmp_path / "whole.npz").read_bytes()
     (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
     for name in ("pickle.npz", "array.npy", "empty.npz", "half.npz"):
         with pytest.raises(ValueError, match=r"is no \.npz file of numbers"):
             AlignmentTransform.from_npz(tmp_path / name)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_transform_without_bias_shifts_nothing(shape: tuple, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weights, X = rng.normal(size=(2, 4, 4))
+    std = np.full(shape, 2.0, dtype=np.float32)
+    np.savez(tmp_path / "without.npz", weights=weights, mean=np.full(shape, 0.5), std=std)
+    found = AlignmentTransform.from_npz(tmp_path / "without.npz")
+    np.testing.assert_allclose(found.transform(X), (X - 0.5) / 2 @ weights)
+    zero = np.zeros((1, 4))
+    np.savez(tmp_path / "with.npz", weights=weights, mean=0.5, std=2.0, bias=zero)
+    again = AlignmentTransform.from_npz(tmp_path / "with.npz")
+    np.testing.assert_array_equal(again.transform(X), found.transform(X))
 
 
 def test_a_published_transform_is_its_formula() -> None:
@@ -661,6 +690,79 @@ def test_before_and_after_are_judged_by_the_same_similarity() -> None:
         before = odd_one_out_scores(X, held_out.triplets, similarity=similarity)
         np.testing.assert_array_equal(held_out.before, before)
         np.testing.assert_array_equal(held_out.after, np.concatenate(after))
+
+
+def test_objects_that_nobody_judged_change_nothing() -> None:
+    X, triplets = planted(40, 8, n_triplets=3000)
+    outlier = np.concatenate([X, np.full((1, 8), 1e4), np.zeros((1, 8))])
+    for kind in ("naive", "global"):
+        alone, beside = (AlignmentTransform(kind).fit(Z, triplets) for Z in (X, outlier))
+        assert beside.mean_ == X.mean()
+        assert beside.std_ == X.std()
+        np.testing.assert_array_equal(beside.transform(X), alone.transform(X))
+    alone, beside = (
+        cross_validate(AlignmentTransform(), Z, triplets, strengths=[0.01, 0.1])
+        for Z in (X, np.concatenate([X, X[:2]]))
+    )
+    assert alone.after.mean() == pytest.approx(beside.after.mean(), abs=0.1)
+
+
+def test_the_default_transform_leaves_a_space_that_can_be_judged() -> None:
+    """Judgments without a rule: the naive penalty outweighs whatever can be learned from them."""
+    rng = np.random.default_rng(0)
+    X, triplets = planted(20, 5, n_triplets=2000)
+    triplets = rng.permuted(triplets, axis=1)
+    Z = AlignmentTransform().fit_transform(X, triplets)
+    assert 1 / 3 < odd_one_out_accuracy(Z, triplets) < 0.5
+    with pytest.warns(
+        CollapseWarning, match=r"^the fit found .* strength than 0\.1, or kind 'global'$"
+    ):
+        assert not AlignmentTransform("naive").fit(X, triplets).weights_.any()
+
+
+@may_collapse
+def test_a_fold_of_which_nothing_is_left_is_at_chance() -> None:
+    X, triplets = planted(30, 5, n_triplets=2000)
+    for similarity in ("cosine", "dot", "euclidean"):
+        held_out = cross_validate(
+            AlignmentTransform("naive", strength=1e3), X, triplets, similarity=similarity
+        )
+        assert (held_out.after == 1 / 3).all()
+        assert held_out.before.mean() > 1 / 3
+
+
+def test_a_strength_that_leaves_nothing_is_passed_over_in_silence() -> None:
+    X, triplets = planted(60, 6, n_triplets=6000)
+    folds = fit_folds(AlignmentTransform("naive"), X, triplets, strengths=[1e-3, 1e3])
+    assert [fold.transform.strength for fold in folds] == [1e-3] * 3
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "bfloat16"])
+def test_features_and_judgments_may_be_tensors(dtype: str) -> None:
+    X, triplets = planted(20, 5)
+    tensor = torch.tensor(X, dtype=getattr(torch, dtype), requires_grad=True)
+    expected = AlignmentTransform().fit(tensor.detach().double().numpy(), triplets)
+    fitted = AlignmentTransform().fit(tensor, torch.tensor(triplets))
+    np.testing.assert_array_equal(fitted.transform(tensor), expected.transform(tensor))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_probabilities_sum_to_one_in_their_own_precision(dtype: type) -> None:
+    X, triplets = planted(20, 5)
+    targets = np.random.default_rng(0).dirichlet([2.0, 1.0, 1.0], size=len(triplets))
+    exact, rounded = (
+        AlignmentTransform().fit(X, triplets, p).transform(X)
+        for p in (targets, targets.astype(dtype))
+    )
+    np.testing.assert_allclose(rounded, exact, atol=0.05)
+
+
+def test_objects_that_are_alike_but_for_rounding_allow_no_fit() -> None:
+    X = np.random.default_rng(0).normal(size=(1, 8)) * (1 + 1e-15 * np.arange(6)[:, None])
+    assert (X[0] != X[5]).any()
+    for Z in (X, X.astype(np.float32), np.nextafter(X, np.inf, where=np.eye(6, 8) > 0, out=X)):
+        with pytest.raises(ValueError, match="X is constant, or varies beyond"):
+            AlignmentTransform().fit(Z, [[0, 1, 2], [3, 4, 5]])
 
 
 def test_what_was_planted_holds_for_objects_not_seen() -> None:
@@ -735,7 +837,7 @@ def test_too_few_objects_to_choose_a_strength_are_named() -> None:
     with pytest.raises(
         ValueError, match="training objects are too few to choose among 2 strengths"
     ):
-        cross_validate(AlignmentTransform(), X, triplets, strengths=[0.1, 1.0], n_folds=2)
+        cross_validate(AlignmentTransform("naive"), X, triplets, strengths=[0.1, 1.0], n_folds=2)
 
 
 @pytest.mark.parametrize(
@@ -743,6 +845,9 @@ def test_too_few_objects_to_choose_a_strength_are_named() -> None:
     [
         ("global", {"n_repeats": 0}, "n_repeats is 0; give at least 1"),
         ("global", {"n_folds": 7}, "n_folds is 7 for 18 objects"),
+        ("global", {"n_folds": 2.5}, "n_folds is 2.5; give a whole number"),
+        ("global", {"strengths": ["a", "b"]}, "strengths has dtype <U1; give numbers"),
+        ("global", {"strengths": [[1.0], [1.0, 2.0]]}, "strengths is no array"),
         ("glocal", {}, "kind is 'glocal', which needs a second set of features for each fold"),
     ],
 )
@@ -755,7 +860,7 @@ def test_a_mistake_in_the_folds_is_named(kind: str, options: dict, message: str)
 def test_triplets_that_leave_no_fold_are_named() -> None:
     X = np.random.default_rng(0).normal(size=(9, 3))
     with pytest.raises(ValueError, match="none of 3 folds of 9 objects holds both"):
-        cross_validate(AlignmentTransform(), X, [[0, 1, 2]], n_folds=3)
+        cross_validate(AlignmentTransform("naive"), X, [[0, 1, 2]], n_folds=3)
 
 
 def test_people_are_better_predicted_by_categories_that_a_transform_weighs(
