@@ -7,9 +7,11 @@ import shutil
 import stat
 import sys
 import time
+import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -20,6 +22,7 @@ import pyzipper
 import requests
 from filelock import FileLock
 from tqdm import tqdm
+from urllib3.exceptions import HTTPError
 
 from convexlib.store import ROOT
 
@@ -73,13 +76,18 @@ class Source:
 
 def root() -> Path:
     """The data folder: ``CONVEXLIB_DATA``, or ``data`` in the project."""
-    return Path(os.environ.get("CONVEXLIB_DATA", ROOT / "data")).expanduser().resolve()
+    given = os.environ.get("CONVEXLIB_DATA", ROOT / "data")
+    try:
+        return Path(given).expanduser().resolve()
+    except (OSError, RuntimeError) as error:  # nobody's home, or links in a circle
+        raise ValueError(f"CONVEXLIB_DATA is {given!r} ({error}); give a folder") from error
 
 
 def is_here(source: Source) -> bool:
     """Whether a file, or what was unpacked from it, is in the data folder."""
     path = root() / (source.unpack or source.path)
-    return any(path.iterdir()) if source.unpack and path.is_dir() else path.is_file()
+    with _readable(path):
+        return any(path.iterdir()) if source.unpack and path.is_dir() else path.is_file()
 
 
 def find(source: Source) -> Path:
@@ -127,10 +135,10 @@ def fetch(source: Source) -> Path:
                 _download(source, path)
             if source.unpack:
                 _unpack_whole(path, root() / source.unpack, password)
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:  # the latter where no file can be locked
         raise ValueError(
             f"{source.path!r} is not in the data folder {str(root())!r}, which cannot be written "
-            f"({error.strerror or error}); let CONVEXLIB_DATA name another"
+            f"({_reason(error)}); let CONVEXLIB_DATA name another"
         ) from error
     return find(source)
 
@@ -183,9 +191,10 @@ def size(source: Source) -> int | None:
 
 def free_space(folder: Path) -> int:
     """Bytes left on the disk of a folder, which need not exist yet."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    with _readable(folder):
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
 
 
 def unpack(archive: Path, folder: Path, *, password: str | None = None) -> None:
@@ -202,23 +211,52 @@ def unpack(archive: Path, folder: Path, *, password: str | None = None) -> None:
     Raises
     ------
     ValueError
-        If the archive is damaged, names a path outside of the folder or a link, the password is
-        wrong or missing, or the disk is too small.
+        If the archive is damaged, names a path outside of the folder, a link, or one place twice,
+        the password is wrong or missing, or the folder cannot be written or has no room.
     """
     try:
         with pyzipper.AESZipFile(archive) as file:
-            members = [member for member in file.infolist() if not member.is_dir()]
-            for member in members:
-                _check_member(member, archive)
+            places = _places(file.infolist(), archive)
             file.setpassword(password.encode() if password else None)
-            _try_password(file, members, archive, password)
-            missing = [m for m in members if not _is_unpacked(m, folder / m.filename)]
+            _try_password(file, list(places), archive, password)
+            missing = [m for m in places if not _is_unpacked(m, folder / places[m])]
             check_room(sum(member.file_size for member in missing), folder, str(archive))
             for member in tqdm(missing, desc=f"unpacking {archive.name}", unit="file"):
-                _unpack_one(file, member, folder / member.filename)
-    except (zipfile.BadZipFile, pyzipper.BadZipFile, zlib.error, EOFError) as error:
+                _unpack_one(file, member, folder / places[member])
+    except UnicodeDecodeError as error:
+        raise _damaged(archive, error) from error
+    except (ValueError, MemoryError):
+        raise
+    except Exception as error:  # whatever a damaged archive can make the libraries raise
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ValueError(
+                f"{str(archive)!r} cannot be unpacked into {str(folder)!r} ({_reason(error)}); "
+                "make room, correct permissions, or choose another folder"
+            ) from error
+        raise _damaged(archive, error) from error
+
+
+def _damaged(archive: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{str(archive)!r} is no whole zip archive ({_reason(error)}); remove it and fetch it again"
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Why something failed, in one line."""
+    said = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
+    return said or type(error).__name__
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Let what the disk refuses be a one-line ValueError."""
+    try:
+        yield
+    except OSError as error:
         raise ValueError(
-            f"{str(archive)!r} is no whole zip archive ({error}); remove it and fetch it again"
+            f"{str(path)!r} cannot be read ({_reason(error)}); correct its permissions, or choose "
+            "another folder"
         ) from error
 
 
@@ -277,12 +315,15 @@ def _loaded(source: Source) -> int:
     """Bytes in the data folder of a file, or of what broke off."""
     path = root() / source.path
     partial = Path(f"{path}.partial")
-    return sum(found.stat().st_size for found in (path, partial) if found.is_file())
+    with _readable(path):
+        return sum(found.stat().st_size for found in (path, partial) if found.is_file())
 
 
 def _checked(source: Source) -> Path:
     path = root() / source.path
-    if source.sha256 and pooch.file_hash(str(path)) != source.sha256:
+    with _readable(path):
+        known = source.sha256 and pooch.file_hash(str(path))
+    if known != source.sha256:
         raise ValueError(
             f"{str(path)!r} is not the published file: its SHA-256 is another; remove it and run "
             "`convexlib fetch`"
@@ -326,6 +367,8 @@ def _download(source: Source, path: Path) -> None:
                         "loaded is kept; run the same again"
                     ) from error
                 _pause(attempt)
+            except (requests.RequestException, HTTPError) as error:
+                raise ValueError(_unreachable(url, error)) from error
         partial.replace(output)
         about.unlink(missing_ok=True)
         if place.size not in (None, Path(output).stat().st_size):
@@ -353,10 +396,11 @@ def _other(url: str, what: str) -> str:
 
 def _load_rest(url: str, name: str, partial: Path, about: Path) -> None:
     """Append to a file what is missing of it, if it is still the same at the source."""
-    begun = partial.stat().st_size if partial.is_file() and about.is_file() else 0
+    tag = _tag(about)
+    begun = partial.stat().st_size if tag and partial.is_file() else 0
     headers = {"Accept-Encoding": "identity"}
     if begun:
-        headers |= {"Range": f"bytes={begun}-", "If-Range": json.loads(about.read_text())["tag"]}
+        headers |= {"Range": f"bytes={begun}-", "If-Range": tag}
     with _patiently("GET", url, headers=headers, stream=True) as response:
         if response.status_code == 416:  # it was whole, or is another
             partial.unlink()
@@ -369,7 +413,7 @@ def _load_rest(url: str, name: str, partial: Path, about: Path) -> None:
         check_room(int(length or 0), partial.parent, name)
         tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
         if tag and not tag.startswith("W/"):
-            about.write_text(json.dumps({"tag": tag}))
+            about.write_text(json.dumps({"tag": tag}), encoding="utf-8")
         else:
             about.unlink(missing_ok=True)  # what breaks off now begins anew
         with (
@@ -391,17 +435,22 @@ def _load_rest(url: str, name: str, partial: Path, about: Path) -> None:
         raise requests.ConnectionError("the file is shorter than the server said")
 
 
+def _tag(about: Path) -> str | None:
+    """By what the server knows a file, unless its note is missing or broke off too."""
+    try:
+        return json.loads(about.read_text(encoding="utf-8"))["tag"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _patiently(method: str, url: str, **options: Any) -> requests.Response:
     """A request that is repeated, ever more slowly, while the server is busy."""
     for attempt in range(_ATTEMPTS):
         try:
             response = requests.request(method, url, timeout=_TIMEOUT, **options)
-        except requests.RequestException as error:
+        except (OSError, HTTPError, ValueError) as error:
             if attempt == _ATTEMPTS - 1 or not isinstance(error, _PASSING):
-                raise ValueError(
-                    f"{url} cannot be reached ({type(error).__name__}); check the network and try "
-                    "again"
-                ) from error
+                raise ValueError(_unreachable(url, error)) from error
             _pause(attempt)
             continue
         if response.status_code < 400 or response.status_code == 416:
@@ -414,6 +463,18 @@ def _patiently(method: str, url: str, **options: Any) -> requests.Response:
         f"{url} answered {response.status_code} ({response.reason}); try again later, or see "
         "whether the file has moved"
     )
+
+
+def _unreachable(url: str, error: Exception) -> str:
+    """Why, without what the error says of a proxy, which may have a password in it."""
+    is_known = isinstance(error, (requests.RequestException, HTTPError))
+    reason = type(error).__name__ if is_known else _reason(error)
+    remedy = "check the network and try again"
+    if "SOCKS" in str(error):
+        remedy = "for the SOCKS proxy that ALL_PROXY or HTTPS_PROXY names, install PySocks"
+    elif isinstance(error, (requests.exceptions.ProxyError, ValueError)):
+        remedy = "check the proxy that ALL_PROXY, HTTPS_PROXY or HTTP_PROXY names"
+    return f"{url} cannot be reached ({reason}); {remedy}"
 
 
 def _pause(attempt: int, wanted: str | None = None) -> None:
@@ -432,14 +493,53 @@ def check_room(needed: int, folder: Path, what: str) -> None:
         )
 
 
-def _check_member(member: zipfile.ZipInfo, archive: Path) -> None:
-    path = PurePosixPath(member.filename.replace("\\", "/"))
+def _places(
+    members: Sequence[zipfile.ZipInfo], archive: Path
+) -> dict[zipfile.ZipInfo, PurePosixPath]:
+    """Where each file of an archive goes below a folder: inside, and no two to one place."""
+    places: dict[zipfile.ZipInfo, PurePosixPath] = {}
+    taken: dict[str, zipfile.ZipInfo] = {}
+    for member in members:
+        name = member.filename.replace("\\", "/")
+        if name.endswith("/"):
+            continue
+        places[member] = _checked_place(PurePosixPath(name), member, archive)
+        other = taken.setdefault(_as_some_disks_see(places[member]), member)
+        if other is not member:
+            raise ValueError(_one_place(archive, other, member))
+    for member, place in places.items():
+        for above in place.parents:
+            if other := taken.get(_as_some_disks_see(above)):
+                raise ValueError(_one_place(archive, other, member))
+    return places
+
+
+def _checked_place(place: PurePosixPath, member: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
     is_link = stat.S_ISLNK(member.external_attr >> 16)
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or is_link:
+    if not place.parts or "\0" in member.orig_filename:
+        raise ValueError(
+            f"{str(archive)!r} holds {member.orig_filename!r}, which names no file; nothing was "
+            "unpacked"
+        )
+    if place.is_absolute() or ".." in place.parts or ":" in place.parts[0] or is_link:
         raise ValueError(
             f"{str(archive)!r} holds {member.filename!r}, which would be written outside of its "
             "folder; nothing was unpacked"
         )
+    return place
+
+
+def _as_some_disks_see(place: PurePosixPath) -> str:
+    """Windows and macOS take small letters for large ones, and macOS composed for decomposed."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", str(place)).casefold())
+
+
+def _one_place(archive: Path, *members: zipfile.ZipInfo) -> str:
+    first, second = (member.filename for member in members)
+    return (
+        f"{str(archive)!r} holds {first!r} and {second!r}, which cannot both be written on every "
+        "disk; nothing was unpacked"
+    )
 
 
 def _try_password(
@@ -453,6 +553,8 @@ def _try_password(
         raise ValueError(f"{str(archive)!r} cannot be opened: the password is missing")
     try:
         file.read(min(locked, key=lambda member: member.compress_size))
+    except NotImplementedError:  # not for want of a password
+        raise
     except (RuntimeError, zipfile.BadZipFile, pyzipper.BadZipFile, zlib.error) as error:
         raise ValueError(
             f"{str(archive)!r} cannot be opened: the password is wrong"

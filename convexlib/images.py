@@ -1,6 +1,7 @@
 """Images that lie in files: read when they are needed, in RGB, or refused in one line."""
 
 import os
+import stat
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,9 @@ _NAMED = 3  # of the images left out, in a warning
 _PATIENCE = 2  # seconds until progress is shown
 _FILTERS = Lock()
 
+_NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
+"""What PIL knows, and is a drawing, a film or an array, or cannot be read by PIL alone."""
+
 _TURNS = {  # by the orientation in the EXIF data
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -30,6 +34,21 @@ _TURNS = {  # by the orientation in the EXIF data
 
 class BrokenImageWarning(UserWarning):
     """Some files hold no image that can be read, and are left out."""
+
+
+def suffixes() -> frozenset[str]:
+    """Ends of the names of files that PIL reads as pictures, in lower case.
+
+    Examples
+    --------
+    >>> {".jpg", ".jfif", ".png", ".tiff"} <= suffixes()
+    True
+    >>> ".mpg" in suffixes()
+    False
+    """
+    formats = Image.registered_extensions()
+    read = {*Image.OPEN, "MPO"} - _NO_PICTURES  # an MPO is opened as the JPEG that it begins with
+    return frozenset(suffix for suffix, name in formats.items() if name in read)
 
 
 class ImageFiles(Sequence[Image.Image]):
@@ -60,6 +79,15 @@ class ImageFiles(Sequence[Image.Image]):
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def most_oblong(self) -> int:
+        """Which image is the farthest from a square."""
+        ratios = []
+        for path in self.paths:
+            with _no_warnings_of_pil(), Image.open(path) as image:
+                ratios.append(max(image.size) / min(image.size))
+        return int(np.argmax(ratios))
+
     @overload
     def __getitem__(self, some: int) -> Image.Image: ...
 
@@ -76,8 +104,8 @@ def load_image(path: str | Path) -> Image.Image:
     """The image of a file in RGB, upright, with 8 bits a channel.
 
     What is transparent is laid on white. Grey of 16 bits is scaled to 8. Of an animation this is
-    the first frame. The orientation that a camera noted in the EXIF data is applied; a colour
-    profile is not.
+    the first frame. The orientation that a camera noted in the EXIF data or, where these have
+    none, in the XMP data, is applied; a colour profile is not.
 
     Parameters
     ----------
@@ -185,6 +213,7 @@ def _problem(path: Path) -> str | None:
 def _read(path: Path) -> Image.Image:
     # Whatever a file of somebody else's can make PIL raise, it is the file's fault.
     try:
+        _check_kind(path)
         with Image.open(path) as image:
             _check_size(image)
             return _in_rgb(_upright(image))
@@ -205,6 +234,13 @@ def _read(path: Path) -> Image.Image:
         ) from error
 
 
+def _check_kind(path: Path) -> None:
+    """Whoever opens a pipe waits until somebody writes into it."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ValueError("it is a pipe or a device")
+
+
 def _check_size(image: Image.Image) -> None:
     """PIL warns of what is too large, and raises an error only for twice that."""
     if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
@@ -213,6 +249,7 @@ def _check_size(image: Image.Image) -> None:
 
 def _upright(image: Image.Image) -> Image.Image:
     """`ImageOps.exif_transpose` also rewrites the EXIF data, and fails where they are damaged."""
+    image.load()  # which turns a TIFF and forgets its orientation, so it is asked for afterwards
     turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     return image if turn is None else image.transpose(turn)
 

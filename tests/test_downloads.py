@@ -7,13 +7,17 @@ import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import pyzipper
 
 from convexlib import downloads
 from convexlib.downloads import Source
+from convexlib.settings import Kind
 from tests.servers import Server, serving
 
 CONTENT = bytes(range(256)) * 4096  # 1 MB
@@ -111,6 +115,88 @@ def test_a_server_that_is_not_there_is_named(server: Server) -> None:
         downloads.fetch(nowhere)
 
 
+PROXIES = [
+    ("http://[bad", "check the proxy that ALL_PROXY, HTTPS_PROXY or HTTP_PROXY names"),
+    ("not a url", "check the proxy"),
+    ("http://", "check the proxy"),
+    ("ftp://localhost:1", "check the proxy"),
+    ("http://me:secret@127.0.0.1:9", "check the proxy"),
+    ("http://\u00fc..x:80", "check the proxy"),
+    ("socks5h://127.0.0.1:9", "for the SOCKS proxy that ALL_PROXY or HTTPS_PROXY names, install"),
+]
+
+
+@pytest.mark.parametrize(("proxy", "remedy"), PROXIES)
+def test_a_proxy_that_cannot_be_used_is_a_line_with_a_remedy(
+    proxy: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if proxy.startswith("socks") and find_spec("socks"):
+        pytest.skip("PySocks is installed")
+    for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    nowhere = Source("file", "https://convexlib.invalid/file", "Free.", "ekman1954")
+    for reads in (downloads.fetch, downloads.size):
+        with pytest.raises(ValueError, match=f"file cannot be reached .*; {remedy}") as error:
+            reads(nowhere)
+        assert len(str(error.value).splitlines()) == 1
+        assert "secret" not in str(error.value)
+
+
+def test_certificates_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
+    nowhere = Source("file", "https://convexlib.invalid/file", "Free.", "ekman1954")
+    with pytest.raises(ValueError, match=r"cannot be reached \(.*/nowhere\.pem\); check"):
+        downloads.fetch(nowhere)
+
+
+def test_a_note_that_broke_off_lets_a_download_begin_anew(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(downloads, "_ATTEMPTS", 1)
+        server.plan = ["cut"]
+        with pytest.raises(ValueError, match="broke off"):
+            downloads.fetch(source(server))
+    (folder / "some" / "file.bin.partial.json").write_text('{"ta', encoding="utf-8")
+    assert downloads.fetch(source(server)).read_bytes() == CONTENT
+    assert server.ranges == ["", ""]
+
+
+@pytest.mark.parametrize("given", ["~nobody-of-this-name/data", "loop/data"])
+def test_a_data_folder_that_cannot_be_found_is_named(
+    tmp_path: Path, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONVEXLIB_DATA", given)
+    nowhere = Source("file", "http://127.0.0.1:9/file", "Free.", "ekman1954")
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        downloads.fetch(nowhere)
+    assert given.split("/")[0] in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_file_in_the_place_of_the_data_folder_is_named(server: Server, folder: Path) -> None:
+    folder.write_text("a file", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"which cannot be written \(.*\); let CONVEXLIB_DATA"):
+        downloads.fetch(source(server))
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_file_from_the_network_counts_among_the_sources(kind: str) -> None:
+    """Those are fetched, listed in the book, and what results depend on."""
+    module = import_module(f"convexlib.stimuli.{kind}")
+    named = [
+        source
+        for value in vars(module).values()
+        for source in (value.values() if isinstance(value, dict) else [value])
+        if isinstance(source, Source)
+    ]
+    assert set(named) == set(module.SOURCES)
+    assert len({source.path for source in module.SOURCES}) == len(module.SOURCES)
+
+
 def test_another_file_than_the_published_one_is_refused(server: Server, folder: Path) -> None:
     server.plan = ["wrong"]
     with pytest.raises(ValueError, match="not the published one: its SHA-256 is another"):
@@ -200,6 +286,85 @@ def test_no_path_leaves_the_folder(folder: Path, name: str) -> None:
     with pytest.raises(ValueError, match="would be written outside of its folder; nothing"):
         downloads.unpack(path, folder / "out")
     assert left(folder) == ["images.zip"]
+
+
+@pytest.mark.parametrize("name", [".", "./.", ".//"])
+def test_a_member_that_names_no_file_is_refused_or_passed_over(folder: Path, name: str) -> None:
+    path = archive(folder, {"inside": b"good", name: b""})
+    if name.endswith("/"):
+        downloads.unpack(path, folder / "out")
+        assert left(folder) == ["images.zip", "inside"]
+        return
+    with pytest.raises(ValueError, match=r"which names no file; nothing was unpacked$"):
+        downloads.unpack(path, folder / "out")
+    assert left(folder) == ["images.zip"]
+
+
+def renamed(path: Path, old: bytes, new: bytes) -> Path:
+    """An archive in which a member has a name that no library would write."""
+    assert len(old) == len(new)
+    path.write_bytes(path.read_bytes().replace(old, new))
+    return path
+
+
+@pytest.mark.parametrize("new", [b"\0" * 6, b"a\0.jpg"])
+def test_a_name_with_a_nul_is_refused(folder: Path, new: bytes) -> None:
+    path = renamed(archive(folder, {"abcdef": b"bad"}), b"abcdef", new[:6].ljust(6, b"x"))
+    with pytest.raises(ValueError, match=r"which names no file; nothing was unpacked$"):
+        downloads.unpack(path, folder / "out")
+
+
+def test_a_name_of_no_letters_is_refused(folder: Path) -> None:
+    with zipfile.ZipFile(folder.parent / "empty.zip", "w") as file:
+        file.writestr(zipfile.ZipInfo(""), b"bad")
+    with pytest.raises(ValueError, match=r"which names no file; nothing was unpacked$"):
+        downloads.unpack(folder.parent / "empty.zip", folder / "out")
+
+
+@pytest.mark.parametrize("name", ["a//b.jpg", "a/./b.jpg", "a\\b.jpg", "./a/b.jpg"])
+def test_a_member_lies_where_its_name_leads(folder: Path, name: str) -> None:
+    downloads.unpack(archive(folder, {name: b"good"}), folder / "out")
+    assert (folder / "out" / "a" / "b.jpg").read_bytes() == b"good"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a/b.jpg", "a//b.jpg"),
+        ("a/b.jpg", "a\\b.jpg"),
+        ("a/b.jpg", "A/B.jpg"),
+        ("a/\u00e4.jpg", "a/a\u0308.jpg"),
+        ("a", "a/b.jpg"),
+        ("a/b.jpg", "a"),
+        ("A", "a/b.jpg"),
+    ],
+)
+def test_no_two_members_lie_in_one_place(folder: Path, one: str, other: str) -> None:
+    path = archive(folder, {one: b"first", other: b"second"})
+    with pytest.raises(ValueError, match=r"cannot both be written on every disk; nothing was"):
+        downloads.unpack(path, folder / "out")
+    assert left(folder) == ["images.zip"]
+
+
+def test_a_compression_that_nobody_knows_is_named(folder: Path) -> None:
+    path = archive(folder, {"inside": b"good" * 99})
+    content = bytearray(path.read_bytes())
+    central = content.index(b"PK\x01\x02")
+    content[central + 10], content[8] = 77, 77
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"images\.zip' is no whole zip archive \(.*compression"):
+        downloads.unpack(path, folder / "out")
+
+
+@pytest.mark.parametrize("names", [{"inside": b"good"}, {"n" * 300: b"good"}])
+def test_a_folder_that_an_archive_cannot_be_unpacked_into_is_named(
+    folder: Path, names: dict[str, bytes]
+) -> None:
+    path = archive(folder, names)
+    if "inside" in names:
+        (folder / "out").write_text("a file in the way", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"cannot be unpacked into '.*out' \(.*\); make room"):
+        downloads.unpack(path, folder / "out")
 
 
 def test_a_damaged_archive_is_named(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Images in files are read in RGB when they are asked for, and broken ones are found."""
 
+import os
 import struct
 import subprocess
 import sys
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin
 
-from convexlib.images import BrokenImageWarning, ImageFiles, check_images, load_image
+from convexlib.images import BrokenImageWarning, ImageFiles, check_images, load_image, suffixes
 
 RAMP = np.linspace(0, 255, 12 * 16).round().astype(np.uint8).reshape(12, 16)
 COLOURS = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1]], axis=-1)
@@ -75,6 +76,12 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (Path.touch, "is no image"),
     "text": (lambda path: path.write_text("not an image\n"), "is no image"),
     "folder": (Path.mkdir, "cannot be read (Is a directory)"),
+    "pipe": (lambda path: os.mkfifo(path), "cannot be read (it is a pipe or a device)"),
+    "dangling link": (
+        lambda path: path.symlink_to("nowhere"),
+        "cannot be read (No such file or directory)",
+    ),
+    "link to itself": (lambda path: path.symlink_to(path), "cannot be read (Too many levels"),
     "missing": (lambda path: None, "cannot be read (No such file or directory)"),
     "somewhat too large": (somewhat_too_large, "has more than 89,478,485 pixels"),
     "huge": (huge, "has more than 89,478,485 pixels"),
@@ -200,6 +207,82 @@ def test_a_photograph_stands_upright(orientation: int, tmp_path: Path) -> None:
         np.testing.assert_allclose(expected.astype(int), np.rot90(COLOURS, -1), atol=6)
 
 
+XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+    'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+    'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="{}"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def in_exif(orientation: int) -> dict[str, object]:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return {"exif": exif}
+
+
+def in_xmp(orientation: int) -> dict[str, object]:
+    return {"xmp": XMP.format(orientation).encode()}
+
+
+def in_xmp_of_a_png(orientation: int) -> dict[str, object]:
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", XMP.format(orientation))
+    return {"pnginfo": info}
+
+
+def in_xmp_of_a_tiff(orientation: int) -> dict[str, object]:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[700] = XMP.format(orientation).encode()
+    return {"tiffinfo": tags}
+
+
+def in_both_of_a_tiff(orientation: int) -> dict[str, object]:
+    options = in_xmp_of_a_tiff(orientation)
+    options["tiffinfo"][ORIENTATION] = orientation
+    return options
+
+
+ORIENTED = {
+    "JPEG": ("jpg", in_exif, {"quality": 100, "subsampling": 0}),
+    "JPEG, XMP": ("jpg", in_xmp, {"quality": 100, "subsampling": 0}),
+    "MPO": ("mpo", in_exif, {"save_all": True, "quality": 100, "subsampling": 0}),
+    "PNG": ("png", in_exif, {}),
+    "PNG, XMP": ("png", in_xmp_of_a_png, {}),
+    "animated PNG": ("apng", in_exif, {"save_all": True, "format": "PNG"}),
+    "WebP": ("webp", in_exif, {"lossless": True}),
+    "WebP, XMP": ("webp", in_xmp, {"lossless": True}),
+    "AVIF": ("avif", in_exif, {"quality": 100, "subsampling": "4:4:4"}),
+    "TIFF": ("tif", in_exif, {}),
+    "TIFF, LZW": ("tif", in_exif, {"compression": "tiff_lzw"}),
+    "TIFF, two pages": ("tif", in_exif, {"save_all": True}),
+    "TIFF, XMP": ("tif", in_xmp_of_a_tiff, {}),
+    "TIFF, both": ("tif", in_both_of_a_tiff, {"compression": "tiff_lzw"}),
+}
+
+
+@pytest.mark.parametrize("name", ORIENTED)
+def test_in_every_format_an_image_is_turned_once(name: str, tmp_path: Path) -> None:
+    suffix, noted, options = ORIENTED[name]
+    ramp = np.linspace(20, 235, 96).reshape(8, 12)
+    picture = np.stack([ramp, ramp[::-1], ramp[:, ::-1]], axis=-1).round().astype(np.uint8)
+    turned = {1: picture, 3: picture[::-1, ::-1], 6: np.rot90(picture, -1)}
+    turned |= {5: picture.swapaxes(0, 1), 8: np.rot90(picture)}
+    for orientation, expected in turned.items():
+        path = tmp_path / f"{orientation}.{suffix}"
+        second = (
+            {"append_images": [Image.fromarray(picture[::-1])]} if "save_all" in options else {}
+        )
+        Image.fromarray(picture).save(path, **noted(orientation), **options, **second)
+        np.testing.assert_allclose(read(path).astype(int), expected, atol=12)
+
+
+def test_pictures_are_known_by_the_suffixes_that_pil_knows() -> None:
+    pictures = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".tif"}
+    pictures |= {".tiff", ".bmp", ".gif", ".jp2", ".ppm", ".mpo", ".tga", ".ico"}
+    assert pictures <= suffixes()
+    assert not suffixes() & {".pdf", ".eps", ".ps", ".mpg", ".mpeg", ".h5", ".hdf", ".wmf", ".txt"}
+
+
 def test_an_image_with_damaged_exif_data_is_still_an_image(tmp_path: Path) -> None:
     path = coloured(tmp_path / "photograph.jpg", exif=b"Exif\0\0nothing that one could read")
     assert load_image(path).size == (16, 12)
@@ -316,3 +399,9 @@ def test_progress_is_shown_of_long_work_only(
     monkeypatch.setattr("convexlib.images._PATIENCE", patience)
     check_images(mixed[::2])
     assert ("checking images" in capsys.readouterr().err) == (patience == 0)
+
+
+def test_the_most_oblong_of_some_images_may_stand_upright(tmp_path: Path) -> None:
+    for name, size in (("a", (8, 8)), ("b", (4, 9)), ("c", (8, 7))):
+        Image.new("RGB", size).save(tmp_path / f"{name}.png")
+    assert ImageFiles(sorted(tmp_path.iterdir())).most_oblong == 1

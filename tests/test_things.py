@@ -1,10 +1,13 @@
 """THINGS: the real concepts, categories and embeddings, and files in the formats of the rest."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from convexlib.judgments import odd_one_out_accuracy
+from convexlib.settings import ThingsStimuli
 from convexlib.stimuli import things
 from tests.conftest import data
 
@@ -34,10 +37,10 @@ def test_concepts_categories_and_embeddings_are_in_one_order() -> None:
 
 def test_an_unknown_concept_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.tsv"
-    path.write_text("uniqueID\tround\nball\t1\nunicorn\t1\n")
+    path.write_text("uniqueID\tround\nball\t1\nunicorn\t1\n", encoding="utf-8")
     with pytest.raises(ValueError, match="names the concept 'unicorn', which THINGS does not have"):
         things.categories(path)
-    path.write_text("uniqueID\tround\tflat\nball\t1\t0\nair conditioner\t0\t0\n")
+    path.write_text("uniqueID\tround\tflat\nball\t1\t0\nair conditioner\t0\t0\n", encoding="utf-8")
     members = things.categories(path)
     assert members.columns.tolist() == ["round", "flat"]
     assert members.index[members["round"]].tolist() == ["ball"]
@@ -46,11 +49,21 @@ def test_an_unknown_concept_is_named(tmp_path: Path) -> None:
         ("uniqueID\tround\tflat\nball\t1\t0\nball\t1\t0\n", "the concept 'ball', and that twice"),
         ("uniqueID\tround\tflat\nball\tyes\t0\n", "mine.tsv' cannot be read as categories: .*yes"),
         ("uniqueID\nball\n", "has 0 columns of categories"),
+        ("uniqueID\tround\tround\nball\t1\t0\n", "it has two columns called 'round'"),
+        ("uniqueID\tround\tflat\n1\t1\t0\n", "names the concept '1', which THINGS does not"),
+        ("uniqueID\tround\tflat\n\t1\t0\n", "names the concept '', which THINGS does not have"),
+        ("uniqueID;round;flat\nball;1;0\n", "has no column uniqueID; .* separate columns by tabs"),
         ("", "mine.tsv' cannot be read as a table"),
     ):
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=message):
             things.categories(path)
+    path.write_text("uniqueID\tround\tflat\nball\t1\t0\n", encoding="utf-16")
+    with pytest.raises(ValueError, match=r"cannot be read as a table: it is in UTF-16"):
+        things.categories(path)
+    path.write_text("uniqueID\t007\tnan\nball\t1\t\n", encoding="utf-8-sig")
+    assert things.categories(path).columns.tolist() == ["007", "nan"]
+    assert things.categories(path).loc["ball"].tolist() == [True, False]
     with pytest.raises(ValueError, match=r"nowhere.tsv' cannot be read as a table: No such file"):
         things.categories(tmp_path / "nowhere.tsv")
 
@@ -64,12 +77,54 @@ TRIALS = """image1\timage2\timage3\tchoice\tRT\tnoise_ceiling\tsubject_id\tage
 
 def test_trials_have_the_odd_one_last_and_count_from_zero(tmp_path: Path) -> None:
     path = tmp_path / "trials.csv"
-    path.write_text(TRIALS)
+    path.write_text(TRIALS, encoding="utf-8")
     trials = things.read_trials(path)
     assert trials.triplets.tolist() == [[1, 2, 0], [0, 1, 2], [1853, 19, 9]]
     assert trials.ceiling_set.tolist() == [0, 1, 2]
     assert trials.subject.tolist() == ["A", "B", "A"]
     assert trials.reaction_time.tolist() == [850, 900.5, 1200]
+
+
+def test_people_are_called_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "trials.csv"
+    names = ["NA", "007", "7"]
+    rows = [f"1\t2\t3\t1\tNaN\t\t{name}\t30\n" for name in names]
+    path.write_text(TRIALS.partition("\n")[0] + "\n" + "".join(rows), encoding="utf-8")
+    trials = things.read_trials(path)
+    assert trials.subject.tolist() == names
+    assert trials.ceiling_set.tolist() == [0, 0, 0]
+    assert np.isnan(trials.reaction_time).all()
+
+
+@pytest.mark.parametrize("name", [source.path for source in things.SOURCES if not source.unpack])
+def test_judgments_depend_on_every_published_file(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVEXLIB_DATA", str(tmp_path))
+    settings = ThingsStimuli(kind="things", n_triplets=1000)
+    (tmp_path / "things").mkdir()
+    before = json.dumps(things.judgments_depend_on(settings))
+    assert name in before
+    (source,) = (source for source in things.SOURCES if source.path == name)
+    if source.sha256 is None:
+        (tmp_path / name).write_bytes(b"another")
+        assert json.dumps(things.judgments_depend_on(settings)) != before
+    else:
+        assert source.sha256 in before
+
+
+def test_published_triplets_may_leave_out_the_first_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    things.concepts()  # from where they are
+    monkeypatch.setenv("CONVEXLIB_DATA", str(tmp_path))
+    path = tmp_path / things.TRIPLETS["testset3"].path
+    path.parent.mkdir()
+    path.write_text("5 6 7\n", encoding="utf-8")
+    try:
+        assert things.read_triplets("testset3").tolist() == [[5, 6, 7]]
+    finally:
+        things.read_triplets.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +137,7 @@ def test_trials_have_the_odd_one_last_and_count_from_zero(tmp_path: Path) -> Non
 )
 def test_a_mistake_in_the_trials_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "trials.csv"
-    path.write_text(TRIALS.replace(old, new, 1))
+    path.write_text(TRIALS.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         things.read_trials(path)
 

@@ -1,5 +1,9 @@
 """One's own images, a folder a category, and one's own judgments of them."""
 
+import stat
+import unicodedata
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from convexlib import store
+from convexlib.images import suffixes
 from convexlib.settings import FolderStimuli
 from convexlib.stimuli import Judged, files
 
@@ -23,7 +28,23 @@ MAY_SHOW = True
 
 SOURCES = ()
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif")
+# What systems and programs leave in folders, and texts that stand beside images: of these no word
+# is needed.
+_LITTER = (
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "icon\r",
+    "__macosx",
+    "@eadir",
+    "$recycle.bin",
+)
+_TEXTS = ".txt .md .rst .csv .tsv .json .yaml .yml .xml .xmp .html .ini .log .npy .npz .mat .xlsx"
+_NAMES_OF_TEXTS = ("readme", "license", "licence")
+
+
+class PassedOverWarning(UserWarning):
+    """Among the images are files that are none, or lie where no image is looked for."""
 
 
 def find_images(folder: Path) -> dict[str, tuple[str, list[Path]]]:
@@ -34,39 +55,99 @@ def find_images(folder: Path) -> dict[str, tuple[str, list[Path]]]:
     folder : Path
         Holds a folder a category. In it, each image is a concept of its own, called as the file
         without its suffix; or each folder is a concept with several images, of which the first by
-        name is the reference. Hidden files, and those that are no images, are passed over.
+        name is the reference. An image is what PIL reads, by its suffix. Hidden files and texts
+        are passed over.
 
     Returns
     -------
     dict
-        Concepts in the order of their names, in which judgments number them.
+        Concepts in the order of their names, in which judgments number them. Letters with accents
+        are composed, as `files.plain` has them.
 
     Raises
     ------
     ValueError
-        If there is no such folder, no two categories, or two concepts of one name.
+        If there is no such folder, no two categories, two concepts or categories of one name, or
+        something that cannot be read or named.
+
+    Warns
+    -----
+    PassedOverWarning
+        If other files are passed over, or folders without images.
     """
-    if not folder.is_dir():
+    with files.readable(folder, "a folder"):
+        is_folder = folder.is_dir()
+    if not is_folder:
         raise ValueError(f"stimuli.images {str(folder)!r} is no folder; give one of folders")
     found: dict[str, tuple[str, list[Path]]] = {}
-    for category in (path for path in _visible(folder) if path.is_dir()):
-        for entry in _visible(category):
-            inside = _visible(entry) if entry.is_dir() else [entry]
-            images = [path for path in inside if path.suffix.lower() in _SUFFIXES]
-            concept = entry.name if entry.is_dir() else entry.stem
+    categories: dict[str, Path] = {}
+    passed_over = []
+    for category in _visible(folder):
+        if not category.is_dir():
+            passed_over.append(category)
+            continue
+        name = files.plain(category.name)
+        if other := categories.get(name):
+            raise ValueError(_twice(folder, "categories", name, category, other))
+        categories[name] = category
+        for concept, images, others in _concepts(category):
+            passed_over += others
             if images and concept in found:
-                raise ValueError(
-                    f"{str(folder)!r} has two concepts called {concept!r}, {str(images[0])!r} and "
-                    f"{str(found[concept][1][0])!r}; rename one"
-                )
+                other = found[concept][1][0]
+                raise ValueError(_twice(folder, "concepts", concept, images[0], other))
             if images:
-                found[concept] = category.name, images
+                found[concept] = name, images
+    said = _said_of([path for path in passed_over if not _is_text(path)], folder)
     if len({category for category, _ in found.values()}) < 2:
         raise ValueError(
             f"{str(folder)!r} has no images in two categories; give a folder a category, with "
-            "images, or with a folder of images a concept"
+            "images, or with a folder of images a concept" + (said and f"; {said}")
+        )
+    if said:
+        warnings.warn(
+            f"{said}, and judgments by number do not count them; remove them, or make them JPEG or "
+            "PNG, in the folder of a category or of a concept in it",
+            PassedOverWarning,
+            stacklevel=2,
         )
     return dict(sorted(found.items()))
+
+
+def _concepts(category: Path) -> Iterator[tuple[str, list[Path], list[Path]]]:
+    """Name, images, and what else is there, of all that lies in the folder of a category."""
+    pictures = suffixes()
+    entries = _visible(category)
+    if not entries:
+        yield "", [], [category]
+    for entry in entries:
+        inside = _visible(entry) if entry.is_dir() else [entry]
+        images = [path for path in inside if path.suffix.lower() in pictures and not path.is_dir()]
+        others = sorted({*inside} - {*images})
+        if entry.is_dir() and not images:
+            others.append(entry)
+        yield files.plain(entry.name if entry.is_dir() else entry.stem), images, others
+
+
+def _is_text(path: Path) -> bool:
+    name, suffix = path.name.lower(), path.suffix.lower()
+    return not path.is_dir() and (name in _NAMES_OF_TEXTS or suffix in _TEXTS.split())
+
+
+def _twice(folder: Path, what: str, name: str, *paths: Path) -> str:
+    return (
+        f"{str(folder)!r} has two {what} called {name!r}, {str(paths[0])!r} and {str(paths[1])!r}; "
+        "rename one"
+    )
+
+
+def _said_of(passed_over: Sequence[Path], folder: Path) -> str:
+    if not passed_over:
+        return ""
+    first = min(path.relative_to(folder).as_posix() for path in passed_over)
+    return (
+        f"{str(folder)!r} holds {len(passed_over)} files or folders that are no image that can be "
+        f"read, or lie where none is looked for, the first {first!r}; they are passed over"
+    )
 
 
 def check(settings: FolderStimuli) -> None:
@@ -93,9 +174,11 @@ def images_depend_on(settings: FolderStimuli) -> dict[str, Any]:
 
 
 def judgments_depend_on(settings: FolderStimuli) -> dict[str, Any]:
-    """The file, and which triplets are drawn."""
-    drawn = settings.model_dump(include={"seed", "n_triplets"})
-    return drawn | store.of_files([_file(settings)])
+    """The file, and all settings but where files lie."""
+    given = settings.model_dump(exclude={"images", "triplets", "similarity"})
+    file = _file(settings)
+    with files.readable(file, "judgments"):
+        return given | {"triplets" if settings.triplets else "similarity": store.of_files([file])}
 
 
 def judged(settings: FolderStimuli, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> Judged:
@@ -147,10 +230,35 @@ def _judgments(settings: FolderStimuli) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _file(settings: FolderStimuli) -> Path:
     file = settings.triplets or settings.similarity
-    if not file.is_file():
+    with files.readable(file, "judgments"):
+        is_file = file.is_file()
+    if not is_file:
         raise ValueError(f"{str(file)!r}, the file of judgments, is missing; correct its path")
     return file
 
 
 def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    """What lies in a folder by its name, all of it files and folders that can be read."""
+    with files.readable(folder, "a folder"):
+        paths = sorted(folder.iterdir(), key=lambda path: files.plain(path.name))
+    found = [path for path in paths if path.name[0] != "." and path.name.lower() not in _LITTER]
+    for path in found:
+        _check_entry(path)
+    return found
+
+
+def _check_entry(path: Path) -> None:
+    """Raise a one-line ValueError for what could not be read, or not be named in a table."""
+    strange = any(unicodedata.category(letter) in ("Cc", "Cs") for letter in path.name)
+    if strange or not files.plain(path.stem):
+        raise ValueError(
+            f"the name of {str(path)!r} is blank, not in UTF-8, or holds a control character; "
+            "rename it"
+        )
+    with files.readable(path, "an image or a folder"):
+        mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        if path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve()):
+            raise ValueError(f"{str(path)!r} links to a folder that it lies in; remove it")
+    elif not stat.S_ISREG(mode):
+        raise ValueError(f"{str(path)!r} is neither a file nor a folder; remove it")

@@ -1,5 +1,6 @@
 """THINGS: 1,854 object concepts, 26,107 images, 27 categories and 4.7 million judgments."""
 
+import io
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ PASSWORD = "CONVEXLIB_THINGS_PASSWORD"
 """Environment variable with the password of the images."""
 
 N_CONCEPTS = 1854
+
+_MISSING = ["", "NA", "NaN", "nan"]
 
 _VICE = "https://raw.githubusercontent.com/LukasMut/VICE/5f80103ef4c9eb29477c4cadb1c9c54476d59e97"
 _DIMENSIONS = (
@@ -76,7 +79,7 @@ UNIQUE_IDS = Source(
 VICE = Source(
     "things/vice_embedding.npy",
     f"{_VICE}/embeddings/things/final_embedding.npy",
-    "MIT.",
+    "GPL-3.",
     "muttenthaler2022vice",
     "6c596ec9fe6e135e3fd32207d4d1d5eb004e3cef3810d5cb40474b1996d5392f",
 )
@@ -173,12 +176,15 @@ def images_depend_on(settings: ThingsStimuli) -> dict[str, Any]:
 
 
 def judgments_depend_on(settings: ThingsStimuli) -> dict[str, Any]:
-    """The published files, one's own categories, and which judgments are drawn."""
-    read = (TRIPLETS["trainset"], TRIALS, SPOSE, VICE, CONCEPTS, CATEGORIES)
-    unhashed = [downloads.find(source) for source in read if source.sha256 is None]
+    """All published files but the images, one's own categories, and which judgments are drawn."""
+    published = [source for source in SOURCES if source.unpack is None]
+    unhashed = [source for source in published if source.sha256 is None]
     return {
-        "published": {source.path: source.sha256 for source in read},
-        "files": files.stamps(unhashed, downloads.root()),
+        "published": {source.path: source.sha256 for source in published},
+        "files": files.stamps(
+            [downloads.find(source) for source in unhashed if downloads.is_here(source)],
+            downloads.root(),
+        ),
         "categories": store.of_files([settings.categories] if settings.categories else []),
         "drawn": [settings.seed, settings.n_triplets],
     }
@@ -245,8 +251,10 @@ def categories(path: Path | None = None) -> pd.DataFrame:
     path = path or downloads.find(CATEGORIES)
     table = _table(path)
     if "uniqueID" not in table:
-        raise ValueError(f"{str(path)!r} has no column uniqueID; it names the concepts")
-    table.index = table["uniqueID"].str.replace(" ", "_")
+        raise ValueError(
+            f"{str(path)!r} has no column uniqueID; it names the concepts; separate columns by tabs"
+        )
+    table.index = table["uniqueID"].map(files.plain).str.replace(" ", "_")
     for wrong, what in (
         (table.index.difference(concepts(), sort=False), "which THINGS does not have"),
         (table.index[table.index.duplicated()], "and that twice"),
@@ -262,7 +270,7 @@ def categories(path: Path | None = None) -> pd.DataFrame:
     if members.shape[1] < 2:
         raise ValueError(f"{str(path)!r} has {members.shape[1]} columns of categories; give two")
     with files.readable(path, "categories"):
-        members = members.astype(float)
+        members = members.replace("", "0").astype(float)
     return members.fillna(0).gt(0).reindex(concepts(), fill_value=False)
 
 
@@ -283,8 +291,8 @@ def spose() -> tuple[np.ndarray, list[str]]:
     ----------
     Hebart et al. (2023), *THINGS-data*, eLife 12.
     """
-    labels = downloads.find(SPOSE_LABELS).read_text().splitlines()
-    return np.loadtxt(downloads.find(SPOSE)), labels
+    labels = downloads.find(SPOSE_LABELS).read_text(encoding="utf-8").splitlines()
+    return np.loadtxt(downloads.find(SPOSE), encoding="utf-8"), labels
 
 
 @cache
@@ -296,7 +304,8 @@ def read_triplets(name: str) -> np.ndarray:
     name : str
         "trainset", "validationset", "testset1", "testset2", "testset2_repeat" or "testset3".
     """
-    return files.read_triplets(downloads.find(TRIPLETS[name]), concepts())
+    triplets, _ = files.parse_triplets(downloads.find(TRIPLETS[name]), concepts())
+    return triplets
 
 
 @cache
@@ -318,9 +327,18 @@ def read_trials(path: Path | None = None) -> Trials:
 
     path = path or downloads.find(TRIALS)
     columns = ["image1", "image2", "image3", "choice", "RT", "noise_ceiling", "subject_id"]
-    whole = dict.fromkeys(columns[:4], np.int64)
+    kinds = dict.fromkeys(columns[:4], np.int64) | {"RT": float, "subject_id": str}
+    missing = {"RT": _MISSING, "noise_ceiling": _MISSING}  # someone may be called "NA"
     with files.readable(path, "trials"):
-        table = pd.read_csv(path, sep="\t", usecols=columns, dtype=whole | {"RT": float})
+        table = pd.read_csv(
+            path,
+            sep="\t",
+            usecols=columns,
+            dtype=kinds,
+            keep_default_na=False,
+            na_values=missing,
+            encoding="utf-8",
+        )
         choice = table["choice"].to_numpy()
         wrong = ~np.isin(choice, (1, 2, 3))
         if wrong.any():
@@ -357,6 +375,11 @@ def image_paths(*, reference_only: bool) -> dict[str, list[Path]]:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    """Tab-separated, with names such as "nan" and "null" taken for names."""
+    """Tab-separated, all of it text, so that names such as "nan" and "007" are names."""
     with files.readable(path, "a table"):
-        return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
+        content = io.BytesIO(files.in_utf8(path))
+        table = pd.read_csv(content, sep="\t", header=None, dtype=str, na_filter=False)
+        header = pd.Index(table.iloc[0])
+        if not header.is_unique:
+            raise ValueError(f"it has two columns called {header[header.duplicated()][0]!r}")
+    return table[1:].set_axis(header, axis=1)
