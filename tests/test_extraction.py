@@ -149,8 +149,12 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders with the configurations that are published."""
     folders = {name: tmp_path_factory.mktemp("models") for name in PUBLISHED}
     for name, (model_type, processor) in PUBLISHED.items():
-        (folders[name] / "config.json").write_text(json.dumps({"model_type": model_type}))
-        (folders[name] / "preprocessor_config.json").write_text(json.dumps(processor))
+        (folders[name] / "config.json").write_text(
+            json.dumps({"model_type": model_type}), encoding="utf-8"
+        )
+        (folders[name] / "preprocessor_config.json").write_text(
+            json.dumps(processor), encoding="utf-8"
+        )
     return folders
 
 
@@ -219,7 +223,7 @@ checkpoint, images, folder = map(Path, sys.argv[1:4])
 n_images = int(sys.argv[4])
 files = sorted(images.iterdir())
 extract(checkpoint, ImageFiles(files * (n_images // len(files))), folder, batch_size=50)
-status = Path("/proc/self/status").read_text().split()
+status = Path("/proc/self/status").read_text(encoding="utf-8").split()
 print(status[status.index("VmHWM:") + 1])
 with safe_open(folder / f"{n_images - 50:09d}.safetensors", framework="numpy") as last:
     assert last.get_slice("layer_000").get_shape()[0] == 50

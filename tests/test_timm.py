@@ -59,7 +59,7 @@ def saved(name: str, folder: Path) -> Path:
         "pretrained_cfg": {key: model.pretrained_cfg[key] for key in kept}
         | {"input_size": [3, 32, 32], "crop_pct": 1.0},
     }
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
 
 
