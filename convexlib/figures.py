@@ -182,6 +182,17 @@ def correlation_bars(correlations: pd.DataFrame, ax: Axes, *, published: dict[st
             label={"all": "all models", "finetuned": "fine-tuned"}.get(variant, variant),
         )
         ax.hlines(y, of_variant["ci_low"], of_variant["ci_high"], color="k", zorder=1)
+        counts = zip(y, of_variant["n"], of_variant["n_models"], strict=True)
+        for height, n_points, n_models in counts:
+            ax.text(
+                1.04,
+                height,
+                f"{n_points} of {n_models}",
+                va="center",
+                fontsize=8,
+                transform=ax.get_yaxis_transform(),
+            )
+    ax.text(1.04, 1.02, "points of models", fontsize=8, transform=ax.transAxes, va="bottom")
     for part in published.keys() & set(parts):
         ax.plot(published[part], parts.index(part), "D", color=_OTHER_COLOR, markersize=8)
     ax.plot([], [], "D", color=_OTHER_COLOR, markersize=8, label="published (objects)")
@@ -205,7 +216,7 @@ def deltas(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     """
     if table.empty:
         return missing(axes, "These models hold no pair of pretrained and fine-tuned.")
-    drawn = table.assign(model=table["family"] + table["size"], variant="finetuned")
+    drawn = table.assign(model=table["model_kind"], variant="finetuned")
     return _changes(drawn, axes)
 
 
@@ -263,6 +274,8 @@ def forest(
 ) -> np.ndarray:
     """Estimates with their intervals, one below the other; open for pretrained models.
 
+    Where an interval is much wider than the values lie apart, it runs out of the axes.
+
     Parameters
     ----------
     table : DataFrame
@@ -296,6 +309,7 @@ def forest(
         ax.set_xlabel("" if xlabel else _measure_name(panel))
         ax.set_yticks(range(len(labels)), labels)
         ax.set_ylim(len(labels) - 0.5, -0.5)
+        _show_values(ax, of_panel["value"])
     for ax in axes[0, 1:]:
         ax.tick_params(labelleft=False)
     if xlabel:
@@ -650,6 +664,14 @@ def _share_limits(axes: np.ndarray, *, low: float = -np.inf, high: float = np.in
         limits = np.array([ax.get_ylim() for ax in column])
         for ax in column:
             ax.set_ylim(max(limits[:, 0].min(), low), min(limits[:, 1].max(), high))
+
+
+def _show_values(ax: Axes, values: pd.Series) -> None:
+    """Reach over the values; an interval that goes far beyond them runs out of the axes."""
+    low, high = values.min(), values.max()
+    room = max(0.15, 0.6 * (high - low))
+    left, right = ax.get_xlim()
+    ax.set_xlim(max(left, low - room), min(right, high + room))
 
 
 def _share_x_limits(axes: np.ndarray) -> None:

@@ -1,20 +1,53 @@
-"""How sure is a number? Means, correlations and their intervals."""
+"""How sure is a number? Means, correlations and their intervals.
+
+An interval says how far off the number may be for others of the kind. Of which kind depends on
+the function, and on what it is given:
+
+- other seeds of these very models: `nested_mean` over members, of values grouped by model;
+- other models: `nested_mean` over groups, or `mean_interval` and `mean_difference` of one value
+  a model; `pearson` and `pearson_difference` with models as clusters. Seeds of a model are not
+  other models, and a fine-tuned model belongs to the one that it came from;
+- other objects: `mean_over_objects` for triplets, `r_squared` with objects as clusters;
+- other people: `mean_interval` of one value a person.
+
+What is called a model here must be independent of the others. Where sizes of one family resemble
+each other, families are the groups and the clusters.
+
+Nothing that does not scatter has an interval: three seeds that agree to the last digit do not
+say that a fourth would.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import optimize, special, stats
 
 from convexlib import checks
 
 MINUS = "\N{MINUS SIGN}"
 SIGNIFICANT = 0.05
 
-_FEWEST = 5  # clusters of which a bootstrap can tell anything
-_BLOCK = 2**24  # numbers in memory at a time
+FEWEST_POINTS = 5
+"""Points below which a correlation is not given.
+
+Of unrelated points two are always at -1 or 1, three most often near there, and four anywhere
+alike: the density of r is proportional to (1 - r^2)^((n - 4) / 2). From five on, a correlation
+near zero is the likeliest where there is none.
+"""
+
+FEWEST_CLUSTERS = 5
+"""Clusters below which a correlation or a share of variance has no interval.
+
+With four, an interval of a correlation still holds the truth, but it reaches over more than half
+of all correlations that there are.
+"""
+
+_ROUNDING = 1e-12  # scatter that is none
+_N_DRAWS = 5_000
+_MOST_NUMBERS = 2**24  # in memory at a time
 
 
 class Estimate(NamedTuple):
@@ -52,9 +85,9 @@ class Estimate(NamedTuple):
 
 
 def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
-    """Mean of independent values, such as one per training seed, with Student's t interval.
+    """Mean of independent values, such as one per model or per person, with Student's t interval.
 
-    With three seeds a bootstrap knows only ten different samples and is far too narrow; the
+    With three values a bootstrap knows only ten different samples and is far too narrow; the
     t interval is right for values that scatter normally, and says with its width that there
     are few of them.
 
@@ -66,7 +99,7 @@ def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     Returns
     -------
     Estimate
-        With NaN limits for a single value.
+        With NaN limits for a single value, and for values that are all the same.
 
     Examples
     --------
@@ -76,14 +109,83 @@ def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     values = np.asarray(values, dtype=float)
     _check_sample("values", values)
     _check_confidence(confidence)
-    mean = float(values.mean())
-    if len(values) == 1:
-        return Estimate(mean, np.nan, np.nan)
-    return _student(mean, stats.sem(values), len(values) - 1, confidence)
+    mean, n = float(values.mean()), len(values)
+    error = values.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+    return _student(mean, error, n - 1, confidence, largest=abs(values).max())
+
+
+def nested_mean(
+    values: ArrayLike,
+    groups: ArrayLike,
+    *,
+    over: Literal["groups", "members"],
+    confidence: float = 0.95,
+) -> Estimate:
+    """Mean over groups, such as models, of the mean of their members, such as seeds.
+
+    Over groups the interval is Student's of the means of the groups: whatever their members
+    add to the scatter is in it already.
+
+    Over members the groups stay as they are, and only the scatter within them counts. It is
+    pooled, with as many degrees of freedom as there are members less groups. For 2 or 3 members
+    a group, Satterthwaite's degrees of freedom cover 96 to 98 %, since spreads of so few are
+    guesses, and groups of one member have none; pooled, 95 % are covered where groups scatter
+    alike, and 94 % where the spread doubles from the first group to the last. It is 92 % if
+    one group scatters three times as much as all others, or if those of one member are the ones
+    that scatter twice as much.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,)
+    groups : array-like of shape (n,)
+        What each value is a member of.
+    over : {"groups", "members"}
+        What else the interval holds for: other groups, or other members of these groups.
+    confidence : float, default=0.95
+
+    Returns
+    -------
+    Estimate
+        With NaN limits where nothing is known of the scatter: over groups for a single one, over
+        members if no group has two. Also where nothing scatters.
+
+    Raises
+    ------
+    ValueError
+        If `over` is neither.
+
+    Examples
+    --------
+    >>> print(nested_mean([1.0, 3.0, 6.0, 8.0], list("aabb"), over="members"))
+    4.50 [1.46, 7.54]
+    """
+    values, groups = np.asarray(values, dtype=float), np.asarray(groups)
+    _check_sample("values", values)
+    _check_grouping("groups", groups, values)
+    _check_confidence(confidence)
+    if over not in ("groups", "members"):
+        raise ValueError(f"over is {over!r}; give 'groups' or 'members'")
+    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    means = np.bincount(codes, values) / sizes
+    mean, largest, n_groups = float(means.mean()), abs(values).max(), len(means)
+    if over == "groups":
+        error = means.std(ddof=1) / np.sqrt(n_groups) if n_groups > 1 else np.nan
+        return _student(mean, error, n_groups - 1, confidence, largest=largest)
+    n_free = len(values) - n_groups
+    spread = np.sqrt(((values - means[codes]) ** 2).sum() / n_free) if n_free else np.nan
+    error = spread * np.sqrt((1 / sizes).sum()) / n_groups
+    return _student(mean, error, n_free, confidence, largest=largest)
 
 
 def mean_difference(first: ArrayLike, second: ArrayLike, *, confidence: float = 0.95) -> Estimate:
-    """Mean of one group of independent values minus that of another, with Welch's interval.
+    """Mean of one group of independent values minus that of another, with Student's interval.
+
+    The degrees of freedom are Welch's where the groups differ in size, so that they may differ
+    in spread too, and those of the pooled test, `n_1 + n_2 - 2`, where they do not. If one group
+    scatters up to 1.5 times as much as the other, 2 values against 2 cover 95 % so (98 % by
+    Welch), 2 against 4 cover 92.8 to 96 % (92 to 96 % pooled), 4 against 8 cover 94 to 96 %
+    (92 to 97 % pooled). Two values against six cover 90 to 94 %: two say too little of
+    their spread.
 
     Parameters
     ----------
@@ -94,7 +196,8 @@ def mean_difference(first: ArrayLike, second: ArrayLike, *, confidence: float = 
     Returns
     -------
     Estimate
-        With NaN limits where a group has a single value.
+        With NaN limits where a group has a single value, or where no value differs from the others
+        of its group.
 
     References
     ----------
@@ -111,72 +214,16 @@ def mean_difference(first: ArrayLike, second: ArrayLike, *, confidence: float = 
     _check_sample("second", second)
     _check_confidence(confidence)
     difference = float(first.mean() - second.mean())
-    if min(len(first), len(second)) == 1:
+    sizes = np.array([len(first), len(second)])
+    if sizes.min() == 1:
         return Estimate(difference, np.nan, np.nan)
-    variances = np.array([values.var(ddof=1) / len(values) for values in (first, second)])
-    total = variances.sum()
-    weights = variances / total if total > 0 else np.array([1.0, 0.0])
-    n_free = 1 / (weights**2 / [len(first) - 1, len(second) - 1]).sum()
-    return _student(difference, np.sqrt(total), n_free, confidence)
-
-
-def bootstrap_mean(
-    values: ArrayLike,
-    clusters: ArrayLike | None = None,
-    *,
-    confidence: float = 0.95,
-    n_resamples: int = 10_000,
-    random_state: int = 0,
-) -> Estimate:
-    """Mean with a bootstrap interval, for many independent values, such as one per image.
-
-    Parameters
-    ----------
-    values : array-like of shape (n,)
-    clusters : array-like of shape (n,), optional
-        What is really sampled, such as the model or the person that a value is of; whole
-        clusters are drawn. Each value by itself if not given.
-    confidence : float, default=0.95
-    n_resamples : int, default=10000
-    random_state : int, default=0
-
-    Returns
-    -------
-    Estimate
-        With NaN limits for fewer than five clusters.
-
-    References
-    ----------
-    Hesterberg (2015), *What teachers should know about the bootstrap*, The American Statistician
-    69, section 5, "expanded percentiles".
-
-    Examples
-    --------
-    >>> print(bootstrap_mean([0.0, 1.0] * 50))
-    0.50 [0.40, 0.60]
-    """
-    values = np.asarray(values, dtype=float)
-    _check_sample("values", values, None if clusters is None else len(clusters))
-    _check_confidence(confidence)
-    if clusters is None:
-        # Equal values are interchangeable: what counts is how many of each are drawn.
-        kinds, counts = np.unique(values, return_counts=True)
-        sums, sizes, n_draws = kinds, np.ones(len(kinds)), len(values)
-        shares = counts / n_draws
-    else:
-        _, codes = np.unique(clusters, return_inverse=True)
-        sums, sizes = np.bincount(codes, values), np.bincount(codes)
-        n_draws = len(sums)
-        shares = np.full(n_draws, 1 / n_draws)
-    mean = float(values.mean())
-    if n_draws < _FEWEST:
-        return Estimate(mean, np.nan, np.nan)
-    rng = np.random.default_rng(random_state)
-    resampled = []
-    for part in np.array_split(np.arange(n_resamples), 1 + n_resamples * len(sums) // _BLOCK):
-        draws = rng.multinomial(n_draws, shares, size=len(part))
-        resampled.append(draws @ sums / (draws @ sizes))
-    return _percentiles(mean, np.concatenate(resampled), n_draws, confidence)
+    variances = np.array([first.var(ddof=1), second.var(ddof=1)]) / sizes
+    error = np.sqrt(variances.sum())
+    n_free = sizes.sum() - 2
+    if len(first) != len(second) and error > 0:
+        n_free = 1 / ((variances / error**2) ** 2 / (sizes - 1)).sum()
+    largest = max(abs(first).max(), abs(second).max())
+    return _student(difference, error, n_free, confidence, largest=largest)
 
 
 def mean_over_objects(
@@ -191,7 +238,8 @@ def mean_over_objects(
 
     where the residuals that an object has a share :math:`h` in are enlarged by
     :math:`1 / (1 - h)`, as in the jackknife, since a mean over few objects follows each of them.
-    The interval is Student's. A bootstrap over objects would be more than twice as wide as it
+    The interval is Student's, and covers 93 to 97 % for 14 objects or more; for 8 it is too careful
+    (97 to 98 %). A bootstrap over objects would be more than twice as wide as it
     needs to be, since it draws the noise of a triplet three times, once for each object.
 
     Parameters
@@ -206,7 +254,7 @@ def mean_over_objects(
     Returns
     -------
     Estimate
-        With NaN limits where one object is in every triplet.
+        With NaN limits where one object is in every triplet, or all scores are the same.
 
     References
     ----------
@@ -239,24 +287,36 @@ def mean_over_objects(
     variance = (of_object**2).sum() - (of_pair**2).sum() + (of_three**2).sum()
     # By chance it can fall below that of independent triplets, which no sharing lowers.
     error = np.sqrt(max(variance, (residuals**2).sum())) / n_triplets
-    return _student(mean, error, len(objects) - 1, confidence, against)
+    return _student(
+        mean, error, len(objects) - 1, confidence, against=against, largest=abs(scores).max()
+    )
 
 
 def pearson(
-    x: ArrayLike,
-    y: ArrayLike,
-    clusters: ArrayLike,
-    *,
-    confidence: float = 0.95,
-    n_resamples: int = 100_000,
-    random_state: int = 0,
+    x: ArrayLike, y: ArrayLike, clusters: ArrayLike, *, confidence: float = 0.95
 ) -> Estimate:
-    """Pearson correlation with a bootstrap interval that resamples whole clusters.
+    r"""Pearson correlation of points in clusters, with an interval for other clusters.
 
-    Layers of one model are not independent, nor is a fine-tuned model of the pretrained one it
-    came from. Clusters that are independent, such as models trained from different seeds, are
-    drawn with replacement, each with all its points; the interval is that of the percentiles,
-    expanded for few clusters.
+    Layers of one model are not independent, nor are its seeds, nor is a fine-tuned model of the
+    pretrained one it came from; models are. The covariance of the points is
+
+    .. math:: S = \sum_k w_k W_k + \sum_k w_k (m_k - m) (m_k - m)^\top
+
+    with :math:`w_k` the share of points in cluster k, :math:`W_k` their covariance around their
+    mean :math:`m_k`. Either sum is a sample of few clusters, and both are replaced by draws of
+    what they may be of all: the first, a mean, by normal draws with its standard error; the
+    second by what gives such a sample if the means are normal, as Fisher's interval of
+    independent points takes them to be (:math:`\Sigma^* = L T^{-1} T^{-\top} L^\top`, with
+    :math:`L L^\top` the sample's covariance and :math:`T T^\top` that of as many standard normal
+    points with these shares). The interval holds the middle of the correlations of 10,000 such
+    draws; the draws are always the same.
+
+    Where a trend with depth, kinds, seeds and layers add up, 6 to 12 kinds cover 94 to 97 % of
+    the correlations of all kinds, also near -1 and 1 and where kinds and layers differ in sign;
+    5 kinds, or an unequal number of seeds, 94 to 98 %. It is 91 % for 6 kinds that scatter much
+    and as skewed as an exponential, and 92 % where two sizes of each family share half of what
+    is particular to them. A jackknife of Fisher's z covers 83 to 96 %, a bootstrap of clusters
+    68 to 99 %.
 
     Parameters
     ----------
@@ -264,26 +324,41 @@ def pearson(
     clusters : array-like of shape (n,)
         What each point belongs to.
     confidence : float, default=0.95
-    n_resamples : int, default=100000
-    random_state : int, default=0
 
     Returns
     -------
     Estimate
-        With NaN limits for fewer than five clusters, and a NaN value where x or y is constant.
+        NaN for fewer than `FEWEST_POINTS` points, or where x or y is constant; with NaN limits
+        for fewer than `FEWEST_CLUSTERS` clusters, for points on a line, and for clusters that
+        are all the same.
 
     References
     ----------
-    Field & Welsh, *Bootstrapping clustered data*, Journal of the Royal Statistical Society B 69
-    (2007), "cluster bootstrap"; Hesterberg (2015), as in `bootstrap_mean`.
+    Berger & Sun (2008), *Objective priors for the bivariate normal model*, Annals of Statistics
+    36: draws of this kind are exact for the correlation. Weerahandi (1993), *Generalized
+    confidence intervals*, Journal of the American Statistical Association 88, for sums.
 
     Examples
     --------
-    >>> round(pearson([1, 2, 3, 4], [1, 2, 3, 5], list("aabb")).value, 3)
-    0.983
+    >>> round(pearson([1, 2, 3, 4, 5], [1, 2, 3, 5, 4], list("aabbb")).value, 3)
+    0.9
     """
+    _check_confidence(confidence)
     of_cluster = _moments(x, y, clusters, np.ones(np.shape(x), dtype=bool))
-    return _bootstrapped(of_cluster, _correlation, confidence, n_resamples, random_state)
+    value = _correlation_of_all(of_cluster)
+    if len(of_cluster) < FEWEST_CLUSTERS or not abs(value) < 1 - _ROUNDING:
+        return Estimate(value, np.nan, np.nan)
+    # Half of the draws take x first, so that it does not matter which is which.
+    swapped = of_cluster[:, [0, 2, 1, 4, 3, 5]]
+    draws = np.concatenate([_drawn_correlations(sums) for sums in (of_cluster, swapped)])
+    if np.ptp(draws) < _ROUNDING:
+        return Estimate(value, np.nan, np.nan)
+    tail = (1 - confidence) / 2
+    # Limits are draws themselves, so that they leave out zero just where p says so.
+    low = np.quantile(draws, tail, method="inverted_cdf")
+    high = -np.quantile(-draws, tail, method="inverted_cdf")
+    one_sided = max(min(np.mean(draws <= 0), np.mean(draws >= 0)), 1 / len(draws))
+    return Estimate(value, float(low), float(high), float(min(1.0, 2 * one_sided)))
 
 
 def pearson_difference(
@@ -293,13 +368,19 @@ def pearson_difference(
     clusters: ArrayLike,
     *,
     confidence: float = 0.95,
-    n_resamples: int = 100_000,
-    random_state: int = 0,
 ) -> Estimate:
     """Pearson correlation of some points minus that of the others, with its interval.
 
-    As in `pearson`, whole clusters are resampled, so that points of both kinds that belong
-    together, such as the early and the late layers of a model, stay together.
+    Either correlation has an interval by Fisher's z and Student's t, with the error of the
+    jackknife: how much z changes as one cluster after the other is left out. Both are put together
+    as Zou does, with the correlation that their changes have, since points of both kinds may
+    belong to a cluster, such as the early and the late layers of a model.
+
+    Of the halves of 5 to 12 kinds of models it covers 92.4 to 97 %, whether their correlations are
+    the same or not, if what is particular to a kind makes both in about the same way. It is too
+    sure where it does not: 86 to 89 % for 6 kinds and 91 % for 12 if one half is nearly a line
+    and kinds scatter in the other, or if they correlate by 0.5 in one half and by -0.8 in the
+    other.
 
     Parameters
     ----------
@@ -307,34 +388,48 @@ def pearson_difference(
     first : array-like of bool, shape (n,)
         Points of the correlation from which that of the others is subtracted.
     clusters : array-like of shape (n,)
-    confidence, n_resamples, random_state
-        As in `pearson`.
+    confidence : float, default=0.95
 
     Returns
     -------
     Estimate
-        NaN where x or y is constant among the points of either kind.
+        NaN, or with NaN limits, where the points of either kind would be so in `pearson`.
+
+    References
+    ----------
+    Zou (2007), *Toward using confidence intervals to compare correlations*, Psychological
+    Methods 12.
 
     Examples
     --------
-    >>> early = [True, True, True, False, False, False]
-    >>> pearson_difference([1, 2, 3, 1, 2, 3], [1, 2, 3, 3, 2, 1], early, list("abcabc")).value
+    >>> early = [True] * 5 + [False] * 5
+    >>> x, y = [1, 2, 3, 4, 5, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 5, 4, 3, 2, 1]
+    >>> round(pearson_difference(x, y, early, list("abcdeabcde")).value, 3)
     2.0
     """
+    _check_confidence(confidence)
     first = np.asarray(first)
-    if first.dtype != bool or first.shape != np.shape(x) or min(first.sum(), (~first).sum()) < 2:
+    if first.dtype != bool or first.shape != np.shape(x):
         raise ValueError(
-            f"first has shape {first.shape} and dtype {first.dtype}; give a boolean for each point "
-            "of x, and two points of either kind"
+            f"first has shape {first.shape} and dtype {first.dtype}; give a boolean for each "
+            "point of x"
         )
-    both = np.stack([_moments(x, y, clusters, chosen) for chosen in (first, ~first)])
-    return _bootstrapped(
-        np.moveaxis(both, 0, 1).reshape(both.shape[1], -1),
-        lambda moments: _correlation(moments[..., :6]) - _correlation(moments[..., 6:]),
-        confidence,
-        n_resamples,
-        random_state,
-    )
+    sides = [_moments(x, y, clusters, chosen) for chosen in (first, ~first)]
+    r = np.array([_correlation_of_all(side) for side in sides])
+    value, n_clusters = float(r[0] - r[1]), min(np.count_nonzero(side[:, 0]) for side in sides)
+    if n_clusters < FEWEST_CLUSTERS or np.isnan(value):
+        return Estimate(value, np.nan, np.nan)
+    without_one = np.array([_correlation(side.sum(axis=0) - side) for side in sides])
+    off_a_line = (abs(without_one) < 1 - _ROUNDING).all()
+    if not off_a_line or np.ptp(without_one[0] - without_one[1]) < _ROUNDING:
+        return Estimate(value, np.nan, np.nan)
+    covariance = np.cov(np.arctanh(without_one), bias=True) * (len(sides[0]) - 1)
+    n_free = n_clusters - 1
+    t = special.stdtrit(n_free, 0.5 + confidence / 2)
+    low, high = value - _reach(r, covariance, -t), value + _reach(r, covariance, t)
+    towards_zero = -np.sign(value)
+    t = _first_zero(lambda t: abs(value) - _reach(r, covariance, towards_zero * t))
+    return Estimate(value, float(low), float(high), float(2 * special.stdtr(n_free, -t)))
 
 
 def r_squared(
@@ -343,16 +438,19 @@ def r_squared(
     clusters: ArrayLike | None = None,
     *,
     confidence: float = 0.95,
-    n_resamples: int = 10_000,
-    random_state: int = 0,
 ) -> Estimate:
-    r"""Share of the variance of y that predictions explain, with a bootstrap interval.
+    r"""Share of the variance of y that predictions explain, with its interval.
 
     .. math:: R^2 = 1 - \frac{\sum_i (y_i - \hat y_i)^2}{\sum_i (y_i - \bar y)^2}
 
-    Below zero where the mean of y would have been the better prediction. Intervals are those of
-    `pearson`: clusters are resampled, and percentiles expanded. Predictions are taken as they
+    Below zero where the mean of y would have been the better prediction. The interval, for
+    other clusters such as objects, is Student's, with the error of the jackknife: how much
+    R-squared changes as one cluster after the other is left out. Predictions are taken as they
     are; that a regression on other data would have made others is no part of the interval.
+
+    Of 14 or 92 objects judged in three ways it covers 94 to 97 %, also of dimensions that few
+    objects have; 8 objects do too, and 5 up to 98 %. On the scale of log(1 - R-squared) such a
+    sparse dimension has 80 %, and a bootstrap of the objects 60 %.
 
     Parameters
     ----------
@@ -360,13 +458,16 @@ def r_squared(
     clusters : array-like of shape (n,), optional
         What is really sampled, such as the object that a value is of; each value by default.
     confidence : float, default=0.95
-    n_resamples : int, default=10000
-    random_state : int, default=0
 
     Returns
     -------
     Estimate
-        With NaN limits for fewer than five clusters, and a NaN value where y is constant.
+        With NaN limits for fewer than `FEWEST_CLUSTERS` clusters and for predictions that are all
+        right, and a NaN value where y is constant.
+
+    References
+    ----------
+    Efron & Stein (1981), *The jackknife estimate of variance*, Annals of Statistics 9.
 
     Examples
     --------
@@ -377,20 +478,20 @@ def r_squared(
     _check_sample("y", y)
     _check_sample("predicted", predicted, len(y))
     clusters = np.arange(len(y)) if clusters is None else np.asarray(clusters)
-    if clusters.shape != y.shape:
-        raise ValueError(f"clusters has shape {clusters.shape}; give one each of {len(y)} values")
+    _check_grouping("clusters", clusters, y)
+    _check_confidence(confidence)
     # Counted from the mean, and in spreads, so that sums of squares keep their digits.
-    spread = y.std() or 1.0
+    spread = _spread(y)
     errors, y = (predicted - y) / spread, (y - y.mean()) / spread
     points = np.stack([np.ones_like(y), y, y * y, errors * errors], axis=1)
     of_cluster = _sums_of_clusters(points, clusters)
-
-    def explained(sums: np.ndarray) -> np.ndarray:
-        n, y, yy, errors = np.moveaxis(sums, -1, 0)
-        total = yy - y * y / n
-        return 1 - errors / np.where(total > 1e-12 * n, total, np.nan)
-
-    return _bootstrapped(of_cluster, explained, confidence, n_resamples, random_state)
+    value, n_clusters = float(_explained(of_cluster.sum(axis=0))), len(of_cluster)
+    if n_clusters < FEWEST_CLUSTERS:
+        return Estimate(value, np.nan, np.nan)
+    without_one = _explained(of_cluster.sum(axis=0) - of_cluster)
+    error = without_one.std() * np.sqrt(n_clusters - 1)
+    estimate = _student(value, error, n_clusters - 1, confidence, largest=abs(value))
+    return estimate._replace(ci_high=float(np.minimum(estimate.ci_high, 1)))
 
 
 def corrected(p_values: ArrayLike) -> np.ndarray:
@@ -411,50 +512,6 @@ def corrected(p_values: ArrayLike) -> np.ndarray:
     return corrected
 
 
-def _bootstrapped(
-    of_cluster: np.ndarray,
-    statistic: Callable[[np.ndarray], np.ndarray],
-    confidence: float,
-    n_resamples: int,
-    random_state: int,
-) -> Estimate:
-    """A statistic of the sum over clusters, and its interval when clusters are resampled."""
-    _check_confidence(confidence)
-    value = float(statistic(of_cluster.sum(axis=0)))
-    n_clusters = len(of_cluster)
-    if n_clusters < _FEWEST or np.isnan(value):
-        return Estimate(value, np.nan, np.nan)
-    draws = _resamples(n_clusters, n_resamples, random_state)
-    return _percentiles(value, statistic(draws @ of_cluster), n_clusters, confidence)
-
-
-@lru_cache(maxsize=2)  # the same for all rows of a table
-def _resamples(n_clusters: int, n_resamples: int, random_state: int) -> np.ndarray:
-    """How often each cluster is drawn, float64 (n_resamples, n_clusters)."""
-    rng = np.random.default_rng(random_state)
-    share = np.full(n_clusters, 1 / n_clusters)
-    return rng.multinomial(n_clusters, share, size=n_resamples).astype(float)
-
-
-def _percentiles(value: float, resampled: np.ndarray, n_drawn: int, confidence: float) -> Estimate:
-    """Interval and test from resampled values, widened since few clusters vary too little.
-
-    As much as Student's t interval of a mean is wider than the normal one without the usual
-    correction of the variance (Hesterberg, 2015, "expanded percentiles").
-    """
-    # A resample in which nothing varies has no correlation and is passed over.
-    resampled = resampled[np.isfinite(resampled)]
-    if len(resampled) == 0 or n_drawn < _FEWEST:
-        return Estimate(value, np.nan, np.nan)
-    wider, n_free = np.sqrt(n_drawn / (n_drawn - 1)), n_drawn - 1
-    tail = stats.norm.cdf(wider * stats.t.ppf((1 - confidence) / 2, n_free))
-    low, high = np.quantile(resampled, [tail, 1 - tail])
-    rarer = min((resampled <= 0).sum(), (resampled >= 0).sum())
-    one_sided = min(0.5, (1 + rarer) / (1 + len(resampled)))
-    p_value = 2 * stats.t.cdf(stats.norm.ppf(one_sided) / wider, n_free)
-    return Estimate(value, float(low), float(high), float(p_value))
-
-
 def _sums_of_equal_rows(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
     keys = rows[:, 0]
     for column in rows.T[1:]:
@@ -463,13 +520,27 @@ def _sums_of_equal_rows(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _student(
-    mean: float, error: float, n_free: int, confidence: float, against: float = 0.0
+    mean: float,
+    error: float,
+    n_free: float,
+    confidence: float,
+    *,
+    largest: float,
+    against: float = 0.0,
 ) -> Estimate:
-    """Student's t interval and test."""
-    half = stats.t.ppf(0.5 + confidence / 2, n_free) * error
-    # Values that are all the same leave no doubt.
-    p_value = 2 * stats.t.sf(abs(mean - against) / error, n_free) if error > 0 else mean == against
+    """Student's t interval and test; neither where values up to `largest` do not scatter."""
+    if not error > _ROUNDING * max(1.0, largest):
+        return Estimate(mean, np.nan, np.nan)
+    half = special.stdtrit(n_free, 0.5 + confidence / 2) * error
+    p_value = 2 * special.stdtr(n_free, -abs(mean - against) / error)
     return Estimate(mean, float(mean - half), float(mean + half), float(p_value))
+
+
+def _explained(sums: np.ndarray) -> np.ndarray:
+    """R-squared from the sums of 1, y, y² and squared errors along the last axis."""
+    n, y, yy, errors = np.moveaxis(sums, -1, 0)
+    total = yy - y * y / n
+    return 1 - errors / np.where(total > _ROUNDING * n, total, np.nan)
 
 
 def _sums_of_clusters(points: np.ndarray, clusters: ArrayLike) -> np.ndarray:
@@ -483,10 +554,10 @@ def _sums_of_clusters(points: np.ndarray, clusters: ArrayLike) -> np.ndarray:
 def _moments(x: ArrayLike, y: ArrayLike, clusters: ArrayLike, chosen: np.ndarray) -> np.ndarray:
     """Sums of 1, x, y, x², y² and xy over the chosen points of each cluster, (n_clusters, 6)."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if x.ndim != 1 or not x.shape == y.shape == np.shape(clusters) or len(x) < 2:
+    if x.ndim != 1 or not x.shape == y.shape == np.shape(clusters) or len(x) == 0:
         raise ValueError(
             f"x, y and clusters have shapes {x.shape}, {y.shape} and {np.shape(clusters)}; "
-            "give three of equal length, at least 2"
+            "give three of equal length, at least 1"
         )
     if not np.isfinite([x, y]).all():
         raise ValueError("x or y holds NaN or infinity; leave those points out")
@@ -500,14 +571,97 @@ def _correlation(moments: np.ndarray) -> np.ndarray:
     n, x, y, xx, yy, xy = np.moveaxis(moments, -1, 0)
     # Variances of standardised values that are nothing but rounding error count as zero.
     spread_x, spread_y = (n * ss - s * s for ss, s in ((xx, x), (yy, y)))
-    varies = np.minimum(spread_x, spread_y) > 1e-12 * n * n
+    varies = np.minimum(spread_x, spread_y) > _ROUNDING * n * n
     spread = np.sqrt(np.where(varies, spread_x * spread_y, np.nan))
     return np.clip((n * xy - x * y) / spread, -1, 1)
 
 
 def _standardized(x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    spread = x[chosen].std()
-    return (x - x[chosen].mean()) / (spread if spread > 0 else 1.0)
+    """x, counted in the spread of the chosen from their mean; all zero where they do not vary."""
+    if not chosen.any():
+        return np.zeros_like(x)
+    return (x - x[chosen].mean()) / _spread(x[chosen])
+
+
+def _spread(x: np.ndarray) -> float:
+    """Standard deviation, infinite where it is but rounding."""
+    return x.std() if x.std() > _ROUNDING * abs(x).max() else np.inf
+
+
+def _correlation_of_all(of_cluster: np.ndarray) -> float:
+    """The correlation of all points, NaN where they are too few."""
+    n_points = of_cluster[:, 0].sum()
+    return float(_correlation(of_cluster.sum(axis=0))) if n_points >= FEWEST_POINTS else np.nan
+
+
+def _drawn_correlations(of_cluster: np.ndarray) -> np.ndarray:
+    """What the correlation may be of points of all clusters, given those of a few."""
+    sizes = of_cluster[:, 0]
+    shares = sizes / sizes.sum()
+    x, y, xx, yy, xy = of_cluster[:, 1:].T / sizes
+    within = np.stack([xx - x * x, yy - y * y, xy - x * y], axis=1)
+    drawn, steps = _random(tuple(shares.tolist()))
+    deviations = (within - shares @ within) * shares[:, None] / np.sqrt(1 - shares @ shares)
+    xx, yy, xy = (shares @ within + steps @ _root(deviations)).T
+    # Between clusters: what has such a covariance if as many normal points have that one.
+    known = _triangle(x, y, shares)
+    of_x, own = known[0] / drawn[0], known[2] / drawn[2]
+    of_y = known[1] / drawn[0] - own * drawn[1] / drawn[0]
+    xx, yy, xy = xx + of_x**2, yy + of_y**2 + own**2, xy + of_x * of_y
+    spread = np.sqrt(np.maximum(xx, _ROUNDING) * np.maximum(yy, _ROUNDING))
+    return np.clip(xy / spread, -1, 1)
+
+
+@lru_cache(maxsize=16)  # the same for many rows of a table
+def _random(shares: tuple[float, ...]) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Draws of the covariance of a standard normal point per cluster, and of three numbers."""
+    rng, n_clusters = np.random.default_rng(0), len(shares)
+    n_draws = max(1000, min(_N_DRAWS, _MOST_NUMBERS // (2 * n_clusters)))
+    points = rng.standard_normal((2, n_draws, n_clusters))
+    return _triangle(*points, np.array(shares)), rng.standard_normal((n_draws, 3))
+
+
+def _root(deviations: np.ndarray) -> np.ndarray:
+    """The symmetric root of their sums of products."""
+    _, spreads, axes = np.linalg.svd(deviations, full_matrices=False)
+    return (axes.T * spreads) @ axes
+
+
+def _triangle(
+    x: np.ndarray, y: np.ndarray, shares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Triangular root of the covariance of x and y along the last axis: xx, yx and yy."""
+    x, y = (values - (values @ shares)[..., None] for values in (x, y))
+    unbiased = shares / (1 - shares @ shares)
+    xx, yy, xy = (x * x) @ unbiased, (y * y) @ unbiased, (x * y) @ unbiased
+    root_xx = np.sqrt(xx)
+    root_yx = xy / np.where(root_xx > _ROUNDING, root_xx, np.inf)
+    return root_xx, root_yx, np.sqrt(np.maximum(yy - root_yx**2, 0))
+
+
+def _reach(r: np.ndarray, covariance: np.ndarray, t: float) -> float:
+    """How far above (t > 0) or below its value the limit of r[0] - r[1] lies (Zou, equation 15).
+
+    The limits of both correlations are those of Fisher's z, whose `covariance` is given.
+    """
+    errors = np.sqrt(np.diag(covariance))
+    first, second = np.tanh(np.arctanh(r) + np.array([t, -t]) * errors) - r
+    together = covariance[0, 1] / errors.prod() if errors.all() else 0.0
+    return np.sqrt(max(first**2 + second**2 + 2 * together * first * second, 0.0))
+
+
+def _first_zero(of: Callable[[float], float]) -> float:
+    """Where a function that is not negative at zero first falls to it, up to 1,000."""
+    ends = 2.0 ** np.arange(-6, 11)
+    after = next((end for end in ends if of(end) <= 0), None)
+    return optimize.brentq(of, 0, after) if after else np.inf
+
+
+def _check_grouping(name: str, grouping: np.ndarray, values: np.ndarray) -> None:
+    if grouping.shape != values.shape:
+        raise ValueError(
+            f"{name} has shape {grouping.shape}; give one each of {len(values)} values"
+        )
 
 
 def _check_sample(name: str, values: np.ndarray, n: int | None = None) -> None:

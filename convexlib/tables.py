@@ -1,7 +1,10 @@
 """Study to tidy DataFrame: one function a question. Tables only join what steps measured."""
 
+import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -27,12 +30,18 @@ from convexlib.measures import (
     RSA,
     TAUGHT_CONVEXITY,
 )
-from convexlib.study import ADDED, FACTORS, VARIANTS, Study
+from convexlib.settings import Family
+from convexlib.study import ADDED, FACTORS, LEVELS, VARIANTS, Study
 
 MODEL = ["study", "model", "family", "size", "variant"]
 """Columns that say which model a row is about, whatever its seed."""
 
-_LAYER = [*MODEL, "seed", "layer", "depth"]
+_WHOSE = [*MODEL, "seed", "model_kind", "lineage", "counted"]
+"""The same, and what seeds have in common, what goes back to one training, and what counts."""
+
+_LAYER = [*_WHOSE, "layer", "depth"]
+
+_ESTIMATE = [*statistics.Estimate._fields]
 
 _CURVE = ["epoch", "training_loss", "validation_score"]
 
@@ -53,6 +62,17 @@ _TRANSFORMED = {
 }
 """Measures that are compared before and after, by space."""
 
+_KNOWN = {
+    "measure": [*_BASIC, *itertools.chain(*_TRANSFORMED.values()), "probed", "correlation"]
+    + [f"dimension {number}" for number in (1, 2)],
+    "variant": [*VARIANTS, "all", "both"],
+    "part": [*PARTS, "halves"],
+    "family": get_args(Family),
+    "level": LEVELS,
+    "against": LEVELS,
+}
+"""What `estimate` may be asked for, also where a study does not have it."""
+
 
 def layer_measures(study: Study) -> pd.DataFrame:
     """What was measured: one row a model, seed, layer, space and measure.
@@ -60,8 +80,10 @@ def layer_measures(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns of `MODEL`, seed, layer, depth, measure, space, value and n (images, triplets or
-        pairs behind the value). The measures:
+        Columns of `MODEL`, seed, model_kind (what models that differ by their seed have in common),
+        lineage (the model that it goes back to), counted (whether estimates over models take it
+        in), layer, depth, measure, space, value and n (images, triplets or pairs behind the
+        value). The measures:
 
         - "convexity" of the categories, "concept_convexity", and "connected_pairs", the share of
           the pairs of a category that any path joins;
@@ -114,45 +136,40 @@ def convexity_and_accuracy(study: Study) -> pd.DataFrame:
     """One row a part of `PARTS`, model, seed and layer, with columns convexity and odd_one_out."""
     table = _original(layer_measures(study))
     table = table[table["measure"].isin([CONVEXITY, ODD_ONE_OUT])]
-    wide = _wide(table, [*MODEL, "seed", "layer", "depth"], "measure")
-    wide = wide.reset_index().rename_axis(columns=None)
-    return _in_parts(wide, PARTS)
+    wide = _wide(table, _LAYER, "measure").reindex(columns=[CONVEXITY, ODD_ONE_OUT]).dropna()
+    return _in_parts(wide.reset_index().rename_axis(columns=None), PARTS)
 
 
 def correlations(study: Study) -> pd.DataFrame:
     """Pearson correlation of convexity and odd-one-out accuracy over layers and models.
 
-    Layers of one model, and a pretrained model and its fine-tuned form, are not independent:
-    the 95 % interval resamples lineages (family, size and seed) as wholes.
+    Layers of one model, its seeds, and a pretrained model and its fine-tuned form, are not
+    independent: the 95 % interval is one over kinds of models, each with all of these.
 
     Returns
     -------
     DataFrame
         One row a part ("all layers", "first half", "second half") and variant ("all",
         "pretrained", "finetuned"): value, ci_low, ci_high, p_value (corrected for the number
-        of rows), n (points), n_lineages.
+        of rows), n (points), n_models (kinds). Without rows of too few points.
     """
-    points = convexity_and_accuracy(study)
-    points["lineage"] = _lineage(points)
-    rows = []
-    for part, of_part in points.groupby("part", sort=False):
-        for variant in ("all", *VARIANTS):
-            chosen = of_part if variant == "all" else of_part[of_part["variant"] == variant]
-            if len(chosen) < 2:
-                continue
-            estimate = statistics.pearson(chosen[CONVEXITY], chosen[ODD_ONE_OUT], chosen["lineage"])
-            rows.append(
-                {
-                    "study": study.name,
-                    "part": part,
-                    "variant": variant,
-                    "measure": "correlation",
-                    **estimate._asdict(),
-                    "n": len(chosen),
-                    "n_lineages": chosen["lineage"].nunique(),
-                }
-            )
-    return _corrected(pd.DataFrame(rows))
+    points = _counted(convexity_and_accuracy(study))
+    rows = [
+        [
+            study.name,
+            part,
+            variant,
+            "correlation",
+            *statistics.pearson(chosen[CONVEXITY], chosen[ODD_ONE_OUT], chosen["model_kind"]),
+            len(chosen),
+            chosen["model_kind"].nunique(),
+        ]
+        for part, of_part in points.groupby("part", sort=False)
+        for variant, chosen in _of_variants(of_part)
+        if len(chosen) > 1
+    ]
+    columns = ["study", "part", "variant", "measure", *_ESTIMATE, "n", "n_models"]
+    return _corrected(pd.DataFrame(rows, columns=columns).dropna(subset="value"))
 
 
 def correlation_differences(study: Study) -> pd.DataFrame:
@@ -163,49 +180,49 @@ def correlation_differences(study: Study) -> pd.DataFrame:
     DataFrame
         One row a difference, "first half minus second half" (of all, pretrained and finetuned
         models) or "pretrained minus finetuned" (in each part): difference, part, variant,
-        value, ci_low, ci_high as in `correlations`, p_value corrected for the number of rows.
-        Empty where a kind has fewer than two points.
+        value, ci_low, ci_high as in `correlations`, p_value corrected for the number of rows,
+        n, n_models. Without rows of too few points on either side.
     """
-    points = convexity_and_accuracy(study)
-    points["lineage"] = _lineage(points)
+    points = _counted(convexity_and_accuracy(study))
     halves = points[points["part"] != "all layers"]
     kinds = [
         ("first half minus second half", "halves", variant, chosen, chosen["part"] == "first half")
-        for variant in ("all", *VARIANTS)
-        for chosen in [halves if variant == "all" else halves[halves["variant"] == variant]]
+        for variant, chosen in _of_variants(halves)
     ]
     kinds += [
         ("pretrained minus finetuned", part, "both", chosen, chosen["variant"] == "pretrained")
         for part, chosen in points.groupby("part", sort=False)
     ]
     rows = [
-        {
-            "study": study.name,
-            "difference": difference,
-            "part": part,
-            "variant": variant,
-            **statistics.pearson_difference(
-                chosen[CONVEXITY], chosen[ODD_ONE_OUT], first, chosen["lineage"]
-            )._asdict(),
-        }
+        [
+            study.name,
+            difference,
+            part,
+            variant,
+            *statistics.pearson_difference(
+                chosen[CONVEXITY], chosen[ODD_ONE_OUT], first, chosen["model_kind"]
+            ),
+            len(chosen),
+            chosen["model_kind"].nunique(),
+        ]
         for difference, part, variant, chosen, first in kinds
         if min(first.sum(), (~first).sum()) > 1
     ]
-    return _corrected(pd.DataFrame(rows))
+    columns = ["study", "difference", "part", "variant", *_ESTIMATE, "n", "n_models"]
+    return _corrected(pd.DataFrame(rows, columns=columns).dropna(subset="value"))
 
 
 def fine_tuning_deltas(study: Study) -> pd.DataFrame:
-    """What fine-tuning adds to each measure at each layer, paired by seed.
+    """What fine-tuning adds to each measure at each layer: a model minus its parent.
 
     Returns
     -------
     DataFrame
-        The columns of `layer_means` without model and variant; value is fine-tuned minus
-        pretrained. Empty where the study has no pair.
+        Columns study, model_kind, family, size, layer, depth, measure, value, the mean over
+        seeds, with a 95 % t interval over these, and n. Empty where the study has no pair.
     """
-    return _over_seeds(
-        _paired_deltas(study), ["study", "family", "size", "layer", "depth", "measure"]
-    )
+    keys = ["study", "model_kind", "family", "size", "layer", "depth", "measure"]
+    return _over_seeds(_paired_deltas(study), keys)
 
 
 def change_with_depth(study: Study) -> pd.DataFrame:
@@ -214,15 +231,15 @@ def change_with_depth(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a variant and measure: value is last minus embedding, with a 95 % t interval
-        over lineages (family, size and seed), p_value, corrected for the number of rows, and n,
-        the number of lineages.
+        One row a variant and measure: value is last minus embedding, with a 95 % t interval over
+        kinds of models, p_value, corrected for the number of rows, and n, the number of kinds.
     """
     table = _original(layer_measures(study))
     table = table[table["depth"].isin([0.0, 1.0])]
-    wide = _wide(table[table["measure"].isin(_BASIC)], [*MODEL, "seed", "measure"], "depth")
+    wide = _wide(table[table["measure"].isin(_BASIC)], [*_WHOSE, "measure"], "depth")
+    wide = wide.reindex(columns=[0.0, 1.0])
     changes = (wide[1.0] - wide[0.0]).rename("value").reset_index()
-    return _over_lineages(changes, ["study", "variant", "measure"])
+    return _over_models(changes, ["study", "variant", "measure"])
 
 
 def transform_effects(study: Study) -> pd.DataFrame:
@@ -253,11 +270,11 @@ def fine_tuning_summary(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a family and measure: value, with a 95 % t interval over lineages (size and
-        seed), p_value, corrected for the number of rows, and n, the number of lineages. Empty
-        where the study has no pair.
+        One row a family and measure: value, with a 95 % t interval over other seeds of these
+        very models, since a family has few sizes, p_value, corrected for the number of rows, and
+        n, the number of pairs. Empty where the study has no pair.
     """
-    return _over_lineages(_paired_deltas(study), ["study", "family", "measure"])
+    return _over_members(_counted(_paired_deltas(study)), ["study", "family", "measure"])
 
 
 def transform_summary(study: Study, transform: str) -> pd.DataFrame:
@@ -271,13 +288,12 @@ def transform_summary(study: Study, transform: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a part, variant and measure: value, with a 95 % t interval over lineages
-        (family, size and seed), p_value, corrected for the number of rows, and n, the number of
-        lineages.
+        One row a part, variant and measure: value, with a 95 % t interval over kinds of models,
+        p_value, corrected for the number of rows, and n, the number of kinds.
     """
     gains = _gains(study)
     gains = gains[gains["transform"] == transform].rename(columns={"gain": "value"})
-    return _over_lineages(_in_parts(gains, _HALVES), ["study", "part", "variant", "measure"])
+    return _over_models(_in_parts(gains, _HALVES), ["study", "part", "variant", "measure"])
 
 
 def teaching_contrast(study: Study) -> pd.DataFrame:
@@ -294,7 +310,7 @@ def teaching_contrast(study: Study) -> pd.DataFrame:
     wide = gains.set_index([*_LAYER, "measure", "transform"])["gain"].unstack("transform")
     wide = wide.reindex(columns=[NAMED, MISNAMED])
     contrast = (wide[NAMED] - wide[MISNAMED]).rename("value").reset_index()
-    return _over_lineages(contrast, ["study", "variant", "measure"])
+    return _over_models(contrast, ["study", "variant", "measure"])
 
 
 def probing(study: Study) -> pd.DataFrame:
@@ -317,7 +333,7 @@ def dimension_scores(study: Study) -> pd.DataFrame:
     -------
     DataFrame
         One row a model, layer and dimension: measure ("dimension 1" ...), value, with a 95 %
-        bootstrap interval over concepts, n (concepts). All seeds of a model count together.
+        interval over concepts, n (concepts). All seeds of a model count together.
     """
     return _explained(study, predicted_dimensions(study), [*MODEL, "layer", "depth"])
 
@@ -330,7 +346,7 @@ def dimension_summary(study: Study) -> pd.DataFrame:
     DataFrame
         One row a part, variant and dimension, as `dimension_scores`.
     """
-    halves = _in_parts(predicted_dimensions(study), _HALVES)
+    halves = _in_parts(_counted(predicted_dimensions(study)), _HALVES)
     return _explained(study, halves, ["study", "part", "variant"])
 
 
@@ -341,9 +357,9 @@ def last_layer_dimensions(study: Study) -> pd.DataFrame:
     -------
     DataFrame
         One row a dimension, named by the concept farthest out, and variant: dimension, variant,
-        measure ("R²"), value, with a 95 % bootstrap interval over concepts, n (concepts).
+        measure ("R²"), value, with a 95 % interval over concepts, n (concepts).
     """
-    predicted = predicted_dimensions(study)
+    predicted = _counted(predicted_dimensions(study))
     table = _explained(study, predicted[predicted["depth"] == 1], ["study", "variant"])
     number = table["measure"].str.removeprefix("dimension ").astype(int) - 1
     ends = np.array(steps.judged(study).ends)
@@ -408,11 +424,13 @@ def concept_accuracy(study: Study) -> pd.DataFrame:
     -------
     DataFrame
         One row a kind, concept, variant, measure ("odd_one_out", "held_out_odd_one_out") and
-        space: value, the mean over layers, with a 95 % t interval over lineages, and n.
+        space: value, the mean over layers, with a 95 % t interval over kinds of models, and n,
+        their number.
     """
     table = concept_measures(study)
     table = table[table["measure"].isin([ODD_ONE_OUT, HELD_OUT_ODD_ONE_OUT])]
-    return _over_lineages(table, ["study", "variant", "kind", "concept", "measure", "space"])
+    keys = ["study", "variant", "kind", "concept", "measure", "space"]
+    return _over_models(table, keys)
 
 
 def model_effects(study: Study) -> pd.DataFrame:
@@ -423,10 +441,10 @@ def model_effects(study: Study) -> pd.DataFrame:
     DataFrame
         One row a factor ("objective", "architecture", "size", "training data",
         "fine-tuning"), level and measure ("odd_one_out", "rsa", and "probed", the accuracy after
-        the global transform on held-out concepts): value, with a 95 % t interval over lineages,
-        and n, their number.
+        the global transform on held-out concepts): value, with a 95 % t interval over kinds of
+        models, and n, their number.
     """
-    return _over_lineages(_by_factor(study), ["study", "factor", "level", "measure"])
+    return _over_models(_by_factor(study), ["study", "factor", "level", "measure"])
 
 
 def model_contrasts(study: Study) -> pd.DataFrame:
@@ -435,33 +453,34 @@ def model_contrasts(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a factor, level (but the first) and measure of `model_effects`: against (the
-        first level), value (the difference), with a 95 % t interval over lineages, of paired
-        ones where both levels have the same lineages and by Welch otherwise, p_value, corrected
-        for the number of rows, and n, the number of lineages at the level.
+        One row a factor, two of its levels and measure of `model_effects`: level, against, value
+        (level minus against), with a 95 % interval over kinds of models, paired ones where both
+        levels have the same kinds and of two groups otherwise, p_value, corrected for the number
+        of rows, and n, the number of kinds at the level.
     """
-    table = _by_factor(study)
-    means = table.groupby(
-        ["study", "factor", "measure", "level", _lineage(table).rename("lineage")], sort=False
-    )["value"].mean()
+    means = _of_kinds(_by_factor(study), ["study", "factor", "measure", "level"])
     rows = []
     for key, of_factor in means.groupby(["study", "factor", "measure"], sort=False):
-        levels = of_factor.droplevel(["study", "factor", "measure"]).unstack("level", sort=False)
-        first, *others = levels.columns
-        for level in others:
-            pair = levels[[level, first]]
+        levels = of_factor.pivot(index="model_kind", columns="level", values="value")
+        for against, level in combinations(dict.fromkeys(of_factor["level"]), 2):
+            pair = levels[[level, against]].dropna(how="all")
             if pair.notna().to_numpy().all():
-                estimate = statistics.mean_interval(pair[level] - pair[first])
+                estimate = statistics.mean_interval(pair[level] - pair[against])
             else:
-                estimate = statistics.mean_difference(pair[level].dropna(), pair[first].dropna())
-            rows.append([*key, level, first, *estimate, pair[level].count()])
-    columns = ["study", "factor", "measure", "level", "against", *statistics.Estimate._fields, "n"]
+                estimate = statistics.mean_difference(pair[level].dropna(), pair[against].dropna())
+            rows.append([*key, level, against, *estimate, pair[level].count()])
+    columns = ["study", "factor", "measure", "level", "against", *_ESTIMATE, "n"]
     return _corrected(pd.DataFrame(rows, columns=columns))
 
 
 def words(study: Study) -> dict[str, str]:
     """What the concepts and the categories of a study are called."""
     return dict(steps.kind(study).WORDS)
+
+
+def n_models(study: Study) -> int:
+    """How many kinds of models estimates take in; seeds of one kind count once."""
+    return len({study.root(model).kind for model in study.models if model.counted})
 
 
 def noise_ceiling(study: Study) -> tuple[float, float] | None:
@@ -472,9 +491,12 @@ def noise_ceiling(study: Study) -> tuple[float, float] | None:
 def models(study: Study) -> pd.DataFrame:
     """What is known of each model: one row a model, seeds together."""
     rows = [
-        {"model": model.name, "family": model.family, **model.attributes} for model in study.models
+        {"model": model.name, "family": model.family, **model.attributes}
+        | {"revision": (model.revision or "")[:8]}
+        for model in study.models
     ]
-    return pd.DataFrame(rows).drop_duplicates(ignore_index=True)
+    table = pd.DataFrame(rows).drop_duplicates(ignore_index=True)
+    return table if table["revision"].any() else table.drop(columns="revision")
 
 
 def stimuli(study: Study) -> pd.DataFrame:
@@ -597,12 +619,29 @@ def stress(study: Study) -> float:
 
 
 def estimate(table: pd.DataFrame, **where: str) -> statistics.Estimate:
-    """The one estimate of a table whose columns have these values; NaN if there is none."""
+    """The one estimate of a table whose columns have these values; NaN if there is none.
+
+    Raises
+    ------
+    ValueError
+        If a column or a value is none that such a table could have, or several rows have these
+        values.
+    """
+    rows = table
     for column, value in where.items():
-        table = table[table[column] == value] if len(table) else table
-    if table.empty:
+        if column not in table:
+            raise ValueError(f"there is no column {column!r}; choose of: {', '.join(table)}")
+        known = {*table[column].dropna(), *_KNOWN.get(column, ())}
+        if value not in known:
+            raise ValueError(
+                f"{column} is {value!r}; choose of: {', '.join(sorted(map(str, known)))}"
+            )
+        rows = rows[rows[column] == value]
+    if len(rows) > 1:
+        raise ValueError(f"{len(rows)} rows of the table have {where}; say which is meant")
+    if rows.empty:
         return statistics.Estimate(float("nan"), float("nan"), float("nan"))
-    return statistics.Estimate(*table[[*statistics.Estimate._fields]].iloc[0])
+    return statistics.Estimate(*rows[_ESTIMATE].iloc[0])
 
 
 def example_images(study: Study, *, n_per_concept: int) -> pd.DataFrame:
@@ -638,7 +677,7 @@ def training(study: Study) -> pd.DataFrame:
         if model.source is not None:
             continue
         folder = steps.checkpoint(study, model).get()
-        record = json.loads((folder / "training.json").read_text())
+        record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
         columns = ("objective", "score", "test_score", "n_steps", "n_parameters", "curve")
         rows.append(
             {
@@ -682,8 +721,10 @@ def _stored(study: Study, name: str) -> pd.DataFrame:
     tables = []
     for model in study.models:
         table = pd.read_parquet(steps.measures(study, model).get() / f"{name}.parquet")
+        root = study.root(model)
         whose = [study.name, model.name, model.family, model.size, model.variant, model.seed]
-        for place, (column, value) in enumerate(zip([*MODEL, "seed"], whose, strict=True)):
+        whose += [root.kind, root.id, model.counted]
+        for place, (column, value) in enumerate(zip(_WHOSE, whose, strict=True)):
             table.insert(place, column, value)
         tables.append(table)
     return pd.concat(tables, ignore_index=True).astype({"seed": "Int64"})
@@ -696,17 +737,28 @@ def _thumbnail(image: np.ndarray | Image.Image, size: int = 175) -> np.ndarray:
 
 
 def _paired_deltas(study: Study) -> pd.DataFrame:
+    """Each fine-tuned model minus the very model that it came from."""
     table = _original(layer_measures(study))
-    table = table[(table["size"] != ADDED) & table["measure"].isin(_BASIC)]
-    keys = ["study", "family", "size", "seed", "layer", "depth", "measure"]
-    wide = _wide(table, keys, "variant")
-    wide = wide.reindex(columns=list(VARIANTS)).dropna()
-    return (wide["finetuned"] - wide["pretrained"]).rename("value").reset_index()
+    table = table[table["measure"].isin(_BASIC)]
+    parents = {
+        (model.name, model.seed): study.model(model.parent)
+        for model in study.models
+        if model.parent in {other.id for other in study.models}
+    }
+    seeds = table["seed"].astype(object).where(table["seed"].notna(), None)
+    parent = [parents.get(key) for key in zip(table["model"], seeds, strict=True)]
+    pairs = table.assign(parent=[p and p.id for p in parent]).dropna(subset="parent")
+    ids = {(m.name, m.seed): m.id for m in study.models}
+    before = table.assign(parent=[ids[key] for key in zip(table["model"], seeds, strict=True)])
+    keys = ["parent", "layer", "measure"]
+    both = pairs.merge(before[[*keys, "value"]], on=keys, suffixes=("", "_before"))
+    both["value"] -= both.pop("value_before")
+    return both.dropna(subset="value")
 
 
 def _by_factor(study: Study) -> pd.DataFrame:
     """Alignment at the last layer: one row a model, seed, measure and factor, with its level."""
-    table = layer_measures(study)
+    table = _counted(layer_measures(study))
     probed = (table["measure"] == HELD_OUT_ODD_ONE_OUT) & (table["space"] == GLOBAL)
     table.loc[probed, "measure"] = "probed"
     zero_shot = table["measure"].isin([ODD_ONE_OUT, RSA]) & (table["space"] == ORIGINAL)
@@ -746,7 +798,7 @@ def _explained(study: Study, predicted: pd.DataFrame, keys: list[str]) -> pd.Dat
             dimension = f"dimension {number}"
             r_squared = statistics.r_squared(y, group[dimension], concepts)
             rows.append([*key, dimension, *r_squared, group["concept"].nunique()])
-    return pd.DataFrame(rows, columns=[*keys, "measure", *statistics.Estimate._fields, "n"])
+    return pd.DataFrame(rows, columns=[*keys, "measure", *_ESTIMATE, "n"])
 
 
 def _original(table: pd.DataFrame) -> pd.DataFrame:
@@ -768,23 +820,51 @@ def _in_parts(table: pd.DataFrame, parts: Iterable[str]) -> pd.DataFrame:
     return pd.concat(chosen)
 
 
-def _lineage(table: pd.DataFrame) -> pd.Series:
-    """What is independent: a model with all that was fine-tuned from it."""
-    seed = table["seed"].astype(object).map(str)  # of a published model there is none
-    trained = table["family"] + " " + table["size"] + " " + seed
-    if "model" not in table:
-        return trained
-    return trained.where(table["size"] != ADDED, table["model"])
+def _counted(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of models that estimates take in."""
+    return table[table["counted"]]
+
+
+def _of_variants(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    yield "all", table
+    for variant in VARIANTS:
+        yield variant, table[table["variant"] == variant]
+
+
+def _of_kinds(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Mean of each kind of models, in which each lineage has the same weight."""
+    lineages = _of_lineages(table, keys).groupby([*keys, "model_kind"], sort=False)["value"]
+    return lineages.mean().reset_index()
+
+
+def _of_lineages(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    table = _counted(table)
+    table = table[np.isfinite(table["value"])]  # where a measure is not defined, it does not count
+    return table.groupby([*keys, "model_kind", "lineage"], sort=False)["value"].mean().reset_index()
 
 
 def _over_seeds(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Means that say what other seeds of the same model would give."""
     return _means(table, keys).drop(columns="p_value")
 
 
-def _over_lineages(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    lineage = _lineage(table).rename("lineage")
-    means = table.groupby([*keys, lineage], sort=False)["value"].mean().reset_index()
-    return _corrected(_means(means, keys))
+def _over_members(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Means over kinds of models that say what other seeds of these would give."""
+    return _nested(table, keys, "members")
+
+
+def _over_models(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Means over kinds of models that say what other kinds would give."""
+    return _nested(table, keys, "groups")
+
+
+def _nested(table: pd.DataFrame, keys: list[str], over: str) -> pd.DataFrame:
+    rows = []
+    for key, of_key in _of_lineages(table, keys).groupby(keys, sort=False):
+        estimate = statistics.nested_mean(of_key["value"], of_key["model_kind"], over=over)
+        n = of_key["model_kind"].nunique() if over == "groups" else len(of_key)
+        rows.append([*key, *estimate, n])
+    return _corrected(pd.DataFrame(rows, columns=[*keys, *_ESTIMATE, "n"]))
 
 
 def _means(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -794,11 +874,9 @@ def _means(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         if values.empty:
             continue
         rows.append([*key, *statistics.mean_interval(values), len(values)])
-    return pd.DataFrame(rows, columns=[*keys, *statistics.Estimate._fields, "n"])
+    return pd.DataFrame(rows, columns=[*keys, *_ESTIMATE, "n"])
 
 
 def _corrected(table: pd.DataFrame) -> pd.DataFrame:
     """The table with p-values corrected for the number of its rows."""
-    if len(table):
-        table["p_value"] = statistics.corrected(table["p_value"])
-    return table
+    return table.assign(p_value=statistics.corrected(table["p_value"]))

@@ -1,24 +1,25 @@
 """An interval holds the truth about as often as it says."""
 
 from collections.abc import Callable
-from itertools import product
+from itertools import combinations, product
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import r2_score
 
-from convexlib.judgments import odd_one_out_scores, triplets_from_similarity
 from convexlib.statistics import (
+    FEWEST_POINTS,
     MINUS,
     Estimate,
-    bootstrap_mean,
     corrected,
     mean_difference,
     mean_interval,
     mean_over_objects,
+    nested_mean,
     pearson,
     pearson_difference,
     r_squared,
@@ -27,6 +28,14 @@ from convexlib.statistics import (
 quickly = settings(deadline=None, max_examples=50)
 
 numbers = st.floats(-1e3, 1e3)
+
+# What 400 to 800 simulations leave open, where more of them would take too long. Of 2,000 or 3,000
+# with other seeds, between 93 and 97 % held in most designs that are asked for 0.93; 97.2 % once,
+# in one with unequal numbers of seeds.
+OPEN = 0.01
+
+SIX_PAIRS = np.repeat(np.arange(6), 2)
+SIX_THREES = np.repeat(np.arange(6), 3)
 
 
 def correlated_clusters(
@@ -40,6 +49,10 @@ def correlated_clusters(
     return *points.reshape(-1, 2).T, np.repeat(np.arange(n_clusters), 5)
 
 
+def share_that_hold(truth: float, estimates: list[Estimate]) -> float:
+    return np.mean([estimate.ci_low <= truth <= estimate.ci_high for estimate in estimates])
+
+
 def width(estimate: Estimate) -> float:
     return estimate.ci_high - estimate.ci_low
 
@@ -47,6 +60,7 @@ def width(estimate: Estimate) -> float:
 @quickly
 @given(st.lists(numbers, min_size=2, max_size=20), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
 def test_the_interval_of_a_mean_is_students(values: list[float], confidence: float) -> None:
+    assume(np.ptp(values) > 1e-6)
     estimate = mean_interval(values, confidence=confidence)
     half = stats.t.interval(confidence, len(values) - 1)[1] * stats.sem(values)
     assert estimate.value == pytest.approx(np.mean(values))
@@ -65,8 +79,7 @@ def test_the_interval_of_a_mean_is_that_of_scipy(confidence: float) -> None:
 def test_the_interval_of_a_mean_holds_the_truth_as_often_as_it_says(n_values: int) -> None:
     samples = np.random.default_rng(0).normal(0.6, 0.1, size=(2000, n_values))
     estimates = [mean_interval(values) for values in samples]
-    held = np.mean([estimate.ci_low <= 0.6 <= estimate.ci_high for estimate in estimates])
-    assert held == pytest.approx(0.95, abs=0.015)
+    assert 0.93 < share_that_hold(0.6, estimates) < 0.97
 
 
 def test_a_single_value_has_no_interval() -> None:
@@ -75,9 +88,40 @@ def test_a_single_value_has_no_interval() -> None:
     assert np.isnan(estimate[1:]).all()
 
 
-def test_values_without_scatter_leave_no_doubt() -> None:
-    assert mean_interval([0.5, 0.5, 0.5]) == (0.5, 0.5, 0.5, 0.0)
-    assert mean_interval([0.0, 0.0, 0.0]) == (0.0, 0.0, 0.0, 1.0)
+THREE_TENTHS = 0.1 + 0.2  # is not 0.3, but for rounding
+WITHOUT_SCATTER = {
+    "mean": lambda: mean_interval([0.5, 0.5, 0.5]),
+    "mean of zeros": lambda: mean_interval([0.0, 0.0]),
+    "rounded mean": lambda: mean_interval([0.3, THREE_TENTHS, 0.3]),
+    "rounded zeros": lambda: mean_interval([0.0, THREE_TENTHS - 0.3, 0.0]),
+    "groups": lambda: nested_mean([0.1, 0.5, THREE_TENTHS], list("aab"), over="groups"),
+    "members": lambda: nested_mean([0.1, 0.3, THREE_TENTHS], list("abb"), over="members"),
+    "difference": lambda: mean_difference([0.3, THREE_TENTHS], [0.5, 0.5, 0.5]),
+    "all triplets right": lambda: mean_over_objects(np.ones(4), list(combinations(range(4), 3))),
+    "points on a line": lambda: pearson(np.arange(12), 0.1 * np.arange(12), SIX_PAIRS),
+    "a falling line": lambda: pearson(np.arange(12), -np.arange(12) / 3, SIX_PAIRS),
+    "equal clusters": lambda: pearson(np.tile([1, 2, 4], 6), np.tile([1, 0.3, 2], 6), SIX_THREES),
+    "equal correlations": lambda: pearson_difference(
+        *np.repeat(correlated_clusters(np.random.default_rng(0), 6, shared=0.5), 2, axis=1)[:2],
+        np.tile([True, False], 30),
+        np.repeat(np.arange(6), 10),
+    ),
+    "perfect predictions": lambda: r_squared(np.arange(6) / 10, np.arange(6) * 0.1),
+}
+
+
+@pytest.mark.parametrize("estimate", WITHOUT_SCATTER.values(), ids=WITHOUT_SCATTER)
+def test_what_does_not_scatter_does_not_say_how_sure_it_is(
+    estimate: Callable[[], Estimate],
+) -> None:
+    assert np.isfinite(estimate().value)
+    assert np.isnan(estimate()[1:]).all()
+    assert estimate().sign == "of unknown sign"
+
+
+def test_little_scatter_is_scatter() -> None:
+    assert width(mean_interval([0.5, 0.5, 0.5 + 1e-9])) > 0
+    assert width(mean_interval([1e6, 1e6 + 1e-3])) > 0
 
 
 @pytest.mark.parametrize(
@@ -105,7 +149,7 @@ def test_a_confidence_that_is_no_share_is_named(
 
 
 @quickly
-@given(st.integers(0, 2**32 - 1), st.integers(3, 30), st.floats(-0.99, 0.99))
+@given(st.integers(0, 2**32 - 1), st.integers(FEWEST_POINTS, 30), st.floats(-0.99, 0.99))
 def test_the_correlation_is_pearsons(seed: int, n_points: int, correlation: float) -> None:
     rng = np.random.default_rng(seed)
     covariance = [[1.0, correlation], [correlation, 1.0]]
@@ -118,8 +162,8 @@ def test_the_correlation_is_pearsons(seed: int, n_points: int, correlation: floa
 @given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
 def test_the_units_of_measurement_do_not_matter(seed: int, scale: float, shift: float) -> None:
     x, y, clusters = correlated_clusters(np.random.default_rng(seed), 6, shared=0.5)
-    before = pearson(x, y, clusters, n_resamples=200)
-    after = pearson(scale * x + shift, y, clusters, n_resamples=200)
+    before = pearson(x, y, clusters)
+    after = pearson(scale * x + shift, y, clusters)
     assert after == pytest.approx(before, abs=1e-6)
 
 
@@ -132,28 +176,135 @@ def test_a_correlation_and_its_limits_lie_between_minus_one_and_one(
     clusters = np.repeat(np.arange(n_clusters), n_points)
     for _ in range(20):
         x, y = rng.normal(size=(2, len(clusters)))
-        estimate = pearson(x, y, clusters, n_resamples=500)
+        estimate = pearson(x, y, clusters)
         assert -1 - 1e-9 <= estimate.ci_low <= estimate.ci_high <= 1 + 1e-9
         assert -1 <= estimate.value <= 1
 
 
-def test_the_interval_of_a_correlation_holds_the_truth_about_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    estimates = [
-        pearson(*correlated_clusters(rng, 60, shared=0.5), n_resamples=400) for _ in range(400)
-    ]
-    held = np.mean([estimate.ci_low <= 0.5 <= estimate.ci_high for estimate in estimates])
-    assert held == pytest.approx(0.95, abs=0.04)
+class Spread(NamedTuple):
+    """Of x and y over models: a trend with depth, and what kinds, seeds and layers add."""
+
+    trend: tuple[float, float]
+    kinds: tuple[float, float]  # standard deviation, and the correlation of x and y
+    seeds: tuple[float, float]
+    layers: tuple[float, float]
+
+    def covariance(self, depth: np.ndarray) -> np.ndarray:
+        parts = [np.outer(self.trend, self.trend) * depth.var()]
+        parts += [sd**2 * np.array([[1, r], [r, 1]]) for sd, r in self[1:]]
+        return sum(parts)
+
+    def correlation(self, depth: np.ndarray) -> float:
+        (xx, xy), (_, yy) = self.covariance(depth)
+        return xy / np.sqrt(xx * yy)
 
 
-def test_an_interval_that_takes_points_for_independent_is_too_narrow() -> None:
+SPREADS = {
+    "a common trend": Spread((1, 1), (0.2, 0), (0.1, 0), (0.15, 0)),
+    "nearly a line": Spread((1, 1), (0.08, 0.5), (0.04, 0), (0.06, 0)),
+    "nearly a falling line": Spread((1, -1), (0.08, 0), (0.04, 0), (0.06, 0)),
+    "a bit of all": Spread((1, 1), (0.4, 0.3), (0.2, 0.3), (0.3, 0.3)),
+    "mostly kinds": Spread((0.3, 0.3), (1, 0.5), (0.4, 0.3), (0.3, 0)),
+    "kinds nearly on a line": Spread((0.3, 0.3), (1, 0.9), (0.2, 0.9), (0.2, 0.5)),
+    "kinds against layers": Spread((1, 1), (1, -0.8), (0.3, 0), (0.2, 0)),
+    "none": Spread((0, 0), (0.5, 0), (0.4, 0), (0.5, 0)),
+    "none, but a trend of x": Spread((1, 0), (0.3, 0), (0.3, 0), (0.3, 0)),
+}
+
+
+def simulated(
+    rng: np.random.Generator,
+    spread: Spread,
+    depth: np.ndarray,
+    seeds: list[int],
+    of_kinds: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, y and kind of one point a layer of each seed of each kind."""
+
+    def drawn(sd: float, correlation: float, *sizes: int) -> np.ndarray:
+        x, y = rng.normal(size=(2, *sizes))
+        return sd * np.stack([x, correlation * x + np.sqrt(1 - correlation**2) * y], axis=-1)
+
+    kind = np.repeat(np.arange(len(seeds)), seeds)
+    of_kinds = drawn(*spread.kinds, len(seeds)) if of_kinds is None else of_kinds
+    of_models = of_kinds[kind] + drawn(*spread.seeds, len(kind))
+    points = of_models[:, None] + np.outer(depth, spread.trend)
+    points = points + drawn(*spread.layers, len(kind), len(depth))
+    return *points.reshape(-1, 2).T, np.repeat(kind, len(depth))
+
+
+DEPTH = np.linspace(0, 1, 7)
+
+
+KINDS = {"8 kinds": [1] * 8, "12 kinds": [1] * 12, "unbalanced": [1, 2, 3, 1, 2, 3]}
+DESIGNS = [pytest.param(spread, [3] * 6, id=name) for name, spread in SPREADS.items()]
+DESIGNS += [
+    pytest.param(SPREADS[name], seeds, id=f"{name}, {kinds}")
+    for name, (kinds, seeds) in product(("a common trend", "mostly kinds"), KINDS.items())
+]
+
+
+@pytest.mark.parametrize(("spread", "seeds"), DESIGNS)
+def test_a_correlation_over_kinds_of_models_holds_for_others(
+    spread: Spread, seeds: list[int]
+) -> None:
     rng = np.random.default_rng(0)
-    held = []
+    estimates = [pearson(*simulated(rng, spread, DEPTH, seeds)) for _ in range(600)]
+    assert 0.93 - OPEN <= share_that_hold(spread.correlation(DEPTH), estimates) <= 0.97 + OPEN
+
+
+def test_a_correlation_over_five_kinds_of_models_is_rather_too_careful() -> None:
+    for spread in (SPREADS["a common trend"], SPREADS["none"]):
+        rng = np.random.default_rng(0)
+        estimates = [pearson(*simulated(rng, spread, DEPTH, [1] * 5)) for _ in range(400)]
+        assert 0.93 <= share_that_hold(spread.correlation(DEPTH), estimates) <= 0.985
+
+
+def test_an_interval_that_takes_seeds_or_points_for_kinds_is_too_narrow() -> None:
+    rng, spread, depth = np.random.default_rng(0), SPREADS["mostly kinds"], np.linspace(0, 1, 5)
+    as_kinds, as_seeds, as_points = [], [], []
     for _ in range(300):
-        x, y, _ = correlated_clusters(rng, 30, shared=0.95)
-        estimate = pearson(x, y, np.arange(len(x)), n_resamples=200)
-        held.append(estimate.ci_low <= 0.5 <= estimate.ci_high)
-    assert np.mean(held) < 0.8
+        x, y, kind = simulated(rng, spread, depth, [3] * 6)
+        as_kinds.append(pearson(x, y, kind))
+        as_seeds.append(pearson(x, y, np.arange(len(x)) // 5))
+        as_points.append(pearson(x, y, np.arange(len(x))))
+    shares = [
+        share_that_hold(spread.correlation(depth), estimates)
+        for estimates in (as_points, as_seeds, as_kinds)
+    ]
+    assert shares[0] < 0.5
+    assert shares[1] < 0.85
+    assert shares[2] > 0.93
+
+
+def test_the_interval_of_independent_points_is_fishers() -> None:
+    for correlation, n_points in product([0.0, 0.6, -0.9], [8, 30]):
+        rng = np.random.default_rng(0)
+        covariance = [[1, correlation], [correlation, 1]]
+        x, y = rng.multivariate_normal([0, 0], covariance, size=n_points).T
+        estimate = pearson(x, y, np.arange(n_points))
+        expected = stats.pearsonr(x, y).confidence_interval(0.95)
+        assert estimate[1:3] == pytest.approx(tuple(expected), abs=0.04)
+        assert estimate.p_value == pytest.approx(stats.pearsonr(x, y).pvalue, abs=0.02)
+
+
+@quickly
+@given(st.integers(0, 2**32 - 1), st.floats(-0.9, 0.9), st.sampled_from([0.8, 0.95]))
+def test_a_test_finds_something_just_where_the_interval_leaves_out_zero(
+    seed: int, correlation: float, confidence: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    x, y, clusters = correlated_clusters(rng, 6, shared=0.5, correlation=correlation)
+    first = rng.random(len(x)) < 0.5
+    for estimate in (
+        pearson(x, y, clusters, confidence=confidence),
+        pearson_difference(x, y, first, clusters, confidence=confidence),
+        r_squared(x, correlation * y, clusters, confidence=confidence),
+        mean_difference(x, y, confidence=confidence),
+        nested_mean(x, clusters, over="groups", confidence=confidence),
+    ):
+        inside = estimate.ci_low <= 0 <= estimate.ci_high
+        assert (estimate.p_value >= 1 - confidence) == inside
 
 
 def test_points_that_move_together_say_less() -> None:
@@ -183,40 +334,36 @@ def test_few_clusters_give_no_interval(n_clusters: int) -> None:
     assert np.isnan(estimate[1:]).all()
 
 
-@pytest.mark.parametrize(("n_clusters", "most"), [(5, 0.12), (9, 0.09), (18, 0.08)])
-def test_a_correlation_that_is_none_is_seldom_found_among_few_clusters(
-    n_clusters: int, most: float
-) -> None:
-    rng = np.random.default_rng(0)
-    found = 0
-    for _ in range(400):
-        x, y, clusters = correlated_clusters(rng, n_clusters, shared=0.7, correlation=0.0)
-        estimate = pearson(x, y, clusters, n_resamples=2000)
-        found += estimate.p_value < 0.05
-        assert (estimate.p_value < 0.045) <= (not estimate.ci_low <= 0 <= estimate.ci_high)
-    assert found / 400 < most
-
-
-@pytest.mark.parametrize("clusters", ["aaaa", "aabb", "abcd"])
-@pytest.mark.parametrize("constant", [1.0, 0.1])
-def test_what_does_not_vary_has_no_correlation(constant: float, clusters: str) -> None:
-    for x, y in ([constant] * 4, [1, 2, 3, 5]), ([1, 2, 3, 5], [constant] * 4):
+@pytest.mark.parametrize("clusters", ["aaaaaa", "aabbcc", "abcdef"])
+@pytest.mark.parametrize("constant", [1.0, 0.1, [0.3, THREE_TENTHS, 0.3, 0.3, 0.3, 0.3]])
+def test_what_does_not_vary_has_no_correlation(constant: float | list, clusters: str) -> None:
+    same, varied = np.full(6, constant), [1, 2, 3, 5, 8, 13]
+    for x, y in (same, varied), (varied, same):
         assert np.isnan(pearson(x, y, list(clusters))).all()
 
 
-def test_points_on_a_line_leave_no_doubt() -> None:
-    x = np.arange(12.0)
-    clusters = np.repeat(np.arange(6), 2)
-    assert pearson(x, 2 * x + 1, clusters)[:3] == pytest.approx((1, 1, 1))
-    assert pearson(x, -x, clusters)[:3] == pytest.approx((-1, -1, -1))
+@pytest.mark.parametrize("n_points", range(1, FEWEST_POINTS + 1))
+def test_few_points_have_no_correlation(n_points: int) -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, n_points))
+    assert np.isnan(pearson(x, y, np.arange(n_points)).value) == (n_points < FEWEST_POINTS)
 
 
-def test_the_same_seed_gives_the_same_interval_and_another_seed_nearly_the_same() -> None:
-    sample = correlated_clusters(np.random.default_rng(0), 20, shared=0.5)
-    first, again, other = (pearson(*sample, random_state=seed) for seed in (1, 1, 2))
-    assert first == again
-    assert first != other
-    assert first == pytest.approx(other, abs=0.02)
+def test_few_points_on_a_side_have_no_difference() -> None:
+    x, y, clusters = correlated_clusters(np.random.default_rng(0), 6, shared=0.5)
+    for few in (0, 2, FEWEST_POINTS - 1):
+        first = np.arange(len(x)) < few
+        assert np.isnan(pearson_difference(x, y, first, clusters)).all()
+        assert np.isnan(pearson_difference(x, y, ~first, clusters)).all()
+    enough = np.arange(len(x)) < FEWEST_POINTS  # but all of one cluster
+    assert np.isfinite(pearson_difference(x, y, enough, clusters).value)
+    assert np.isnan(pearson_difference(x, y, enough, clusters).ci_low)
+
+
+def test_which_measure_is_called_x_does_not_matter() -> None:
+    x, y, clusters = correlated_clusters(np.random.default_rng(0), 6, shared=0.5)
+    assert pearson(x, y, clusters) == pytest.approx(pearson(y, x, clusters))
+    mirrored = pearson(-x, y, clusters)
+    assert mirrored.ci_low == pytest.approx(-pearson(x, y, clusters).ci_high, abs=0.02)
 
 
 def test_the_names_of_the_clusters_do_not_matter() -> None:
@@ -230,13 +377,12 @@ def test_the_names_of_the_clusters_do_not_matter() -> None:
     [
         ([1, 2, 3], [1, 2], list("abc"), r"\(3,\), \(2,\) and \(3,\)"),
         ([1, 2, 3], [1, 2, 3], list("ab"), r"\(3,\), \(3,\) and \(2,\)"),
-        ([1], [1], ["a"], r"\(1,\), \(1,\) and \(1,\)"),
         ([], [], [], r"\(0,\), \(0,\) and \(0,\)"),
         ([[1, 2]], [[1, 2]], [["a", "b"]], r"\(1, 2\), \(1, 2\) and \(1, 2\)"),
     ],
 )
 def test_points_that_do_not_match_are_named(x: list, y: list, clusters: list, shapes: str) -> None:
-    message = f"x, y and clusters have shapes {shapes}; give three of equal length, at least 2"
+    message = f"x, y and clusters have shapes {shapes}; give three of equal length, at least 1"
     with pytest.raises(ValueError, match=message):
         pearson(x, y, clusters)
 
@@ -276,50 +422,6 @@ def test_values_that_are_not_finite_are_named() -> None:
         pearson([1.0, np.nan, 2.0], [1.0, 2.0, 3.0], list("abc"))
 
 
-def test_the_bootstrap_of_many_values_is_the_normal_interval() -> None:
-    values = np.random.default_rng(0).exponential(size=2000)
-    estimate = bootstrap_mean(values)
-    half = 1.96 * stats.sem(values)
-    assert estimate.value == pytest.approx(values.mean())
-    assert estimate.ci_low == pytest.approx(values.mean() - half, abs=0.005)
-    assert estimate.ci_high == pytest.approx(values.mean() + half, abs=0.005)
-
-
-def test_a_few_kinds_of_values_are_drawn_as_fast_as_they_are_few() -> None:
-    scores = np.repeat([0.0, 1 / 3, 1.0], [1_000_000, 500_000, 1_500_000])
-    estimate = bootstrap_mean(scores)
-    assert width(estimate) == pytest.approx(2 * 1.96 * stats.sem(scores), rel=0.05)
-
-
-def test_values_of_one_person_say_less_than_as_many_of_many() -> None:
-    rng = np.random.default_rng(0)
-    people = np.repeat(np.arange(20), 50)
-    values = rng.normal(size=20)[people] + 0.1 * rng.normal(size=1000)
-    together, alone = bootstrap_mean(values, people), bootstrap_mean(values)
-    assert together.value == alone.value
-    assert width(together) > 4 * width(alone)
-    assert width(together) == pytest.approx(2 * 1.96 / np.sqrt(20), rel=0.4)
-
-
-@pytest.mark.parametrize("sizes", [(1, 1, 1, 1, 1, 1), (2, 5, 9, 1, 1, 4)])
-def test_clusters_of_unequal_size_keep_their_weight(sizes: tuple[int, ...]) -> None:
-    clusters = np.repeat(np.arange(6), sizes)
-    values = clusters.astype(float)
-    estimate = bootstrap_mean(values, clusters, n_resamples=40_000)
-    draws = np.random.default_rng(1).integers(6, size=(40_000, 6))
-    weights = np.array(sizes)[draws]
-    means = (weights * draws).sum(axis=1) / weights.sum(axis=1)
-    tail = stats.norm.cdf(np.sqrt(6 / 5) * stats.t.ppf(0.025, 5))
-    assert estimate[1:3] == pytest.approx(np.quantile(means, [tail, 1 - tail]), abs=0.15)
-
-
-@pytest.mark.parametrize("clusters", ["aaaaa", "abcda"])
-def test_a_mean_of_few_clusters_has_no_interval(clusters: str) -> None:
-    estimate = bootstrap_mean([1.0, 2.0, 3.0, 4.0, 5.0], list(clusters))
-    assert estimate.value == 3.0
-    assert np.isnan(estimate[1:]).all()
-
-
 def test_triplets_that_share_an_object_vary_together() -> None:
     rng = np.random.default_rng(0)
     triplets = np.array([rng.choice(8, 3, replace=False) for _ in range(60)])
@@ -338,25 +440,43 @@ def test_triplets_that_share_an_object_vary_together() -> None:
     assert estimate[1:3] == pytest.approx((scores.mean() - half, scores.mean() + half))
 
 
-@pytest.mark.parametrize(("n_objects", "n_triplets"), [(15, 300), (60, 300), (60, 2000)])
+def scores_of_guesses(
+    rng: np.random.Generator, n_objects: int, n_triplets: int, *, noise: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether a space finds the odd one out that another has; without noise by chance alone."""
+    human, space = rng.normal(size=(2, n_objects, 3))
+    if noise is not None:
+        space = human + noise * space
+    triplets = rng.random((n_triplets, n_objects)).argpartition(3, axis=1)[:, :3]
+    pairs = triplets[:, [[0, 1], [0, 2], [1, 2]]]
+    odd = [
+        np.linalg.norm(points[pairs[..., 0]] - points[pairs[..., 1]], axis=2).argmin(axis=1)
+        for points in (human, space)
+    ]
+    return (odd[0] == odd[1]).astype(float), triplets
+
+
+@pytest.mark.parametrize(
+    ("n_objects", "n_triplets", "noise"),
+    [*product([15, 60], [300], [None, 0.5]), (60, 1000, None)],
+)
 def test_an_interval_over_objects_holds_the_truth_about_as_often_as_it_says(
-    n_objects: int, n_triplets: int
+    n_objects: int, n_triplets: int, noise: float | None
 ) -> None:
-    """Spaces of noise are right by chance; their triplets share objects."""
     rng = np.random.default_rng(0)
-    held = {"triplets": [], "objects": []}
-    for _ in range(400):
-        space, human = rng.normal(size=(2, n_objects, 3))
-        similarity = -np.linalg.norm(human[:, None] - human, axis=2)
-        judged = triplets_from_similarity(similarity, n_triplets=n_triplets, random_state=rng)
-        scores = odd_one_out_scores(space, judged, similarity="euclidean")
-        for name, estimate in (
-            ("triplets", bootstrap_mean(scores, n_resamples=500)),
-            ("objects", mean_over_objects(scores, judged)),
-        ):
-            held[name].append(estimate.ci_low <= 1 / 3 <= estimate.ci_high)
-    assert np.mean(held["objects"]) == pytest.approx(0.95, abs=0.035)
-    assert np.mean(held["triplets"]) < np.mean(held["objects"])
+    estimates = [
+        mean_over_objects(*scores_of_guesses(rng, n_objects, n_triplets, noise=noise))
+        for _ in range(400)
+    ]
+    # The mean over as many other samples of objects is as good as the truth.
+    truth = 1 / 3 if noise is None else np.mean([estimate.value for estimate in estimates])
+    assert 0.93 - OPEN <= share_that_hold(truth, estimates) <= 0.97 + OPEN
+
+
+def test_an_interval_that_takes_triplets_for_independent_is_too_narrow() -> None:
+    rng = np.random.default_rng(0)
+    samples = [scores_of_guesses(rng, 60, 2000, noise=None)[0] for _ in range(200)]
+    assert share_that_hold(1 / 3, [mean_interval(scores) for scores in samples]) < 0.9
 
 
 def test_an_accuracy_is_tested_against_chance() -> None:
@@ -405,25 +525,47 @@ def test_points_that_belong_together_make_a_difference_surer() -> None:
     x, y, clusters = correlated_clusters(np.random.default_rng(0), 40, shared=0.9)
     first = np.tile([True, False], len(x))
     x, y, clusters = (np.repeat(values, 2) for values in (x, y, clusters))
+    y = y + 0.1 * np.random.default_rng(1).normal(size=len(y))
     paired = pearson_difference(x, y, first, clusters)
     unpaired = pearson_difference(x, y, first, 2 * clusters + first)
-    assert paired[:3] == pytest.approx((0, 0, 0), abs=1e-9)
-    assert width(unpaired) > 0.1
+    assert width(unpaired) > 3 * width(paired)
 
 
-def test_a_difference_that_is_none_is_found_about_as_seldom_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    p_values = []
-    for _ in range(300):
-        x, y, clusters = correlated_clusters(rng, 40, shared=0.5)
-        first = rng.random(len(x)) < 0.5
-        p_values.append(pearson_difference(x, y, first, clusters, n_resamples=400).p_value)
-    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.04)
+HALVES = {
+    "the same": ("a bit of all", "a bit of all", 0.93),
+    "a trend in one": ("a common trend", "none, but a trend of x", 0.93),
+    "both nearly a line": ("nearly a line", "nearly a line", 0.93),
+    "mostly kinds": ("mostly kinds", "mostly kinds", 0.93),
+    "none": ("none", "none", 0.93),
+    # Too sure, as its page says, where kinds make both correlations in different ways.
+    "one nearly a line": ("nearly a line", "a common trend", 0.86),
+    "with kinds and against": ("mostly kinds", "kinds against layers", 0.83),
+}
 
 
-@pytest.mark.parametrize(
-    "first", [[True] * 4, [False] * 4, [True, False, False, False], [1, 0, 1, 0], [True, False]]
-)
+@pytest.mark.parametrize("halves", HALVES.values(), ids=HALVES)
+def test_a_difference_of_correlations_holds_for_other_kinds_of_models(
+    halves: tuple[str, str, float],
+) -> None:
+    """What is particular to a kind is the same in both halves, but for its size."""
+    *halves, least = halves
+    rng, estimates, seeds = np.random.default_rng(0), [], [3] * 6
+    spreads = [SPREADS[half] for half in halves]
+    for _ in range(800):
+        own = rng.normal(size=(2, len(seeds)))
+        sides = []
+        for spread in spreads:
+            sd, r = spread.kinds
+            of_kinds = sd * np.stack([own[0], r * own[0] + np.sqrt(1 - r**2) * own[1]], axis=1)
+            sides.append(simulated(rng, spread, DEPTH, seeds, of_kinds))
+        x, y, kind = np.concatenate(sides, axis=1)
+        first = np.repeat([True, False], len(x) // 2)
+        estimates.append(pearson_difference(x, y, first, kind))
+    truth = spreads[0].correlation(DEPTH) - spreads[1].correlation(DEPTH)
+    assert least - OPEN <= share_that_hold(truth, estimates) <= 0.97 + OPEN
+
+
+@pytest.mark.parametrize("first", [[1, 0, 1, 0], [True, False]])
 def test_a_choice_of_points_that_is_none_is_named(first: list) -> None:
     with pytest.raises(ValueError, match=r"first has shape .*; give a boolean for each point"):
         pearson_difference([1, 2, 3, 4], [1, 2, 3, 5], first, list("abab"))
@@ -447,14 +589,30 @@ def test_explained_variance_is_that_of_scikit_learn() -> None:
     assert r_squared(y, predicted).value == pytest.approx(r2_score(y, predicted))
 
 
-def test_the_interval_of_explained_variance_holds_the_truth_about_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    held = 0
-    for trial in range(300):
-        y = rng.normal(size=40)
-        estimate = r_squared(y, y + rng.normal(size=40) / 2, n_resamples=1000, random_state=trial)
-        held += estimate.ci_low <= 0.75 <= estimate.ci_high
-    assert 0.90 < held / 300 < 0.99
+DIMENSIONS = {
+    "uniform": lambda rng, n: np.sqrt(12) * rng.random(n),
+    "normal": lambda rng, n: rng.normal(size=n),
+    "a circle": lambda rng, n: np.sqrt(2) * np.cos(2 * np.pi * rng.random(n)),
+    "sparse": lambda rng, n: rng.gamma(0.3, 1 / np.sqrt(0.3), n),
+}
+
+
+@pytest.mark.parametrize("explained", [-0.1, 0.75])
+@pytest.mark.parametrize("n_objects", [14, 92])
+@pytest.mark.parametrize("dimension", DIMENSIONS.values(), ids=DIMENSIONS)
+def test_explained_variance_over_objects_holds_for_others(
+    dimension: Callable, n_objects: int, explained: float
+) -> None:
+    """Three models of one object err alike, in part."""
+    rng, estimates = np.random.default_rng(0), []
+    objects = np.tile(np.arange(n_objects), 3)
+    for _ in range(600):
+        y = dimension(rng, n_objects)
+        errors = rng.normal(size=n_objects) + rng.normal(size=(3, n_objects))
+        predicted = y + np.sqrt((1 - explained) / 2) * errors
+        estimates.append(r_squared(y[objects], predicted.ravel(), objects))
+    assert 0.93 <= share_that_hold(explained, estimates) <= 0.97
+    assert max(estimate.ci_high for estimate in estimates) <= 1
 
 
 def test_predictions_of_one_object_count_as_one() -> None:
@@ -469,7 +627,7 @@ def test_predictions_of_one_object_count_as_one() -> None:
 
 def test_what_does_not_vary_has_no_explained_variance() -> None:
     assert np.isnan(r_squared([2.0] * 6, [1.0] * 6).value)
-    assert np.isnan(r_squared([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]).ci_low)  # too few to resample
+    assert np.isnan(r_squared([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]).ci_low)  # too few
 
 
 @pytest.mark.parametrize(
@@ -486,21 +644,108 @@ def test_predictions_that_do_not_match_are_named(y, predicted, clusters, message
 
 
 @pytest.mark.parametrize("sizes", [(3, 3), (4, 12), (30, 5)])
-def test_a_difference_of_means_has_welchs_interval(sizes: tuple[int, int]) -> None:
+def test_a_difference_of_means_is_students_or_welchs(sizes: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     first, second = rng.normal(1, 1, sizes[0]), rng.normal(0, 3, sizes[1])
     estimate = mean_difference(first, second, confidence=0.9)
-    test = stats.ttest_ind(first, second, equal_var=False)
+    test = stats.ttest_ind(first, second, equal_var=sizes[0] == sizes[1])
     assert estimate.value == pytest.approx(first.mean() - second.mean())
     assert estimate[1:3] == pytest.approx(tuple(test.confidence_interval(0.9)))
     assert estimate.p_value == pytest.approx(test.pvalue)
 
 
+@pytest.mark.parametrize("spread", [2 / 3, 1.0, 1.5])
+@pytest.mark.parametrize("sizes", [(2, 2), (2, 4), (4, 8)])
+def test_a_difference_of_means_holds_the_truth_about_as_often_as_it_says(
+    sizes: tuple[int, int], spread: float
+) -> None:
+    rng = np.random.default_rng(0)
+    estimates = [
+        mean_difference(rng.normal(1, 1, sizes[0]), rng.normal(0, spread, sizes[1]))
+        for _ in range(10_000)
+    ]
+    # Least, 92.8 %, where the two of two against four are those that scatter more.
+    assert 0.925 <= share_that_hold(1.0, estimates) <= 0.97
+
+
 def test_a_difference_from_a_single_value_has_no_interval() -> None:
     assert np.isnan(mean_difference([1.0], [2.0, 3.0]).ci_low)
-    assert mean_difference([2.0, 2.0], [1.0, 1.0]).ci_low == 1.0
+    assert np.isfinite(mean_difference([2.0, 2.0], [1.0, 3.0]).ci_low)
     with pytest.raises(ValueError, match="second holds NaN"):
         mean_difference([1.0], [np.nan])
+
+
+SEEDS = {
+    "6 kinds x 3 seeds": [3] * 6,
+    "6 kinds x 2 seeds": [2] * 6,
+    "unbalanced": [1, 2, 3, 1, 2, 3],
+    "2 kinds": [3, 3],
+    "12 kinds": [1, 2, 3] * 4,
+}
+
+
+@pytest.mark.parametrize("of_seeds", [0.3, 1.0])
+@pytest.mark.parametrize("seeds", SEEDS.values(), ids=SEEDS)
+def test_a_nested_mean_holds_for_other_kinds_or_for_other_seeds(
+    seeds: list[int], of_seeds: float
+) -> None:
+    rng, kinds = np.random.default_rng(0), np.repeat(np.arange(len(seeds)), seeds)
+    held = {"groups": [], "members": []}
+    for _ in range(2000):
+        of_kinds = rng.normal(size=len(seeds))
+        values = of_kinds[kinds] + of_seeds * rng.normal(size=len(kinds))
+        for over, truth in (("groups", 0.0), ("members", of_kinds.mean())):
+            estimate = nested_mean(values, kinds, over=over)
+            held[over].append(estimate.ci_low <= truth <= estimate.ci_high)
+    assert 0.93 <= np.mean(held["groups"]) <= 0.97
+    assert 0.93 <= np.mean(held["members"]) <= 0.97
+
+
+def test_kinds_that_scatter_half_as_much_as_others_may_be_pooled() -> None:
+    rng, kinds = np.random.default_rng(0), np.repeat(np.arange(6), 3)
+    spread = np.linspace(1, 2, 6)[kinds]
+    estimates = [
+        nested_mean(spread * rng.normal(size=18), kinds, over="members") for _ in range(3000)
+    ]
+    assert 0.93 <= share_that_hold(0.0, estimates) <= 0.97
+
+
+def test_seeds_taken_for_kinds_make_a_mean_too_sure() -> None:
+    rng, kinds = np.random.default_rng(0), np.repeat(np.arange(6), 3)
+    estimates = [
+        mean_interval(rng.normal(size=6)[kinds] + 0.3 * rng.normal(size=18)) for _ in range(1000)
+    ]
+    assert share_that_hold(0.0, estimates) < 0.8
+
+
+def test_a_nested_mean_counts_each_group_once() -> None:
+    values, groups = [1.0, 2.0, 3.0, 8.0], ["a", "a", "a", "b"]
+    over_groups = nested_mean(values, groups, over="groups")
+    assert over_groups == pytest.approx(mean_interval([2.0, 8.0]))
+    over_members = nested_mean(values, groups, over="members")
+    half = stats.t.ppf(0.975, 2) * np.sqrt(1 / 3 + 1) / 2
+    assert over_members[:3] == pytest.approx((5.0, 5.0 - half, 5.0 + half))
+
+
+def test_where_the_scatter_is_not_known_a_nested_mean_has_no_interval() -> None:
+    one_group = nested_mean([1.0, 2.0, 4.0], ["a", "a", "a"], over="groups")
+    single_members = nested_mean([1.0, 2.0, 4.0], ["a", "b", "c"], over="members")
+    for estimate in (one_group, single_members):
+        assert estimate.value == pytest.approx(7 / 3)
+        assert np.isnan(estimate[1:]).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "groups", "over", "message"),
+    [
+        ([1.0, 2.0], ["a"], "groups", r"groups has shape \(1,\); give one each of 2 values"),
+        ([1.0, 2.0], ["a", "b"], "seeds", "over is 'seeds'; give 'groups' or 'members'"),
+        ([1.0, np.nan], ["a", "b"], "groups", "values holds NaN or infinity"),
+    ],
+)
+def test_a_nesting_that_is_none_is_named(values, groups, over, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        nested_mean(values, groups, over=over)
 
 
 def test_what_rounds_to_zero_has_no_sign() -> None:

@@ -1,5 +1,7 @@
 """Tables join what was measured, one row a measurement."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from scipy import stats
 from convexlib import judgments, representations, statistics, steps, tables
 from convexlib.convexity import graph_convexity_score
 from convexlib.stimuli import colors
-from convexlib.study import Study
+from convexlib.study import ADDED, Study
 
 TIDY = [*tables.MODEL, "layer", "depth", "measure", "value"]
 
@@ -90,10 +92,10 @@ def test_only_the_transforms_of_the_study_are_in_its_tables(tiny_results: Study)
     assert set(tables.probing(tiny_results)["transform"]) == {"naive", "global"}
 
 
-def test_a_summary_is_a_mean_over_lineages(tiny_results: Study) -> None:
+def test_seeds_of_a_kind_count_once_in_a_summary_over_models(tiny_results: Study) -> None:
     probing = tables.probing(tiny_results).query("transform == 'global' and depth > 0.5")
     gains = (probing["after"] - probing["before"]).groupby(
-        [probing[column] for column in ("variant", "family", "seed")]
+        [probing[column] for column in ("variant", "family")]
     )
     expected = gains.mean().loc["pretrained"]
     summary = tables.transform_summary(tiny_results, "global")
@@ -102,8 +104,18 @@ def test_a_summary_is_a_mean_over_lineages(tiny_results: Study) -> None:
     )
     assert estimate.value == pytest.approx(expected.mean())
     assert estimate.ci_high - estimate.value == pytest.approx(
-        stats.t.ppf(0.975, 5) * stats.sem(expected)
+        stats.t.ppf(0.975, 2) * stats.sem(expected)
     )
+    assert set(summary["n"]) == {3}
+
+
+def test_what_fine_tuning_does_to_a_family_is_said_for_other_seeds(tiny_results: Study) -> None:
+    deltas = tables._paired_deltas(tiny_results).query("measure == 'convexity'")
+    of_seed = deltas.query("family == 'beit'").groupby("seed")["value"].mean()
+    estimate = tables.estimate(
+        tables.fine_tuning_summary(tiny_results), family="beit", measure="convexity"
+    )
+    assert estimate[:3] == pytest.approx(statistics.mean_interval(of_seed)[:3])
 
 
 def test_real_names_are_held_against_made_up_ones(tiny_results: Study) -> None:
@@ -170,19 +182,20 @@ def test_people_stand_first_among_those_who_place_the_concepts(tiny_results: Stu
     assert list(people["concept"]) == [f"{hue} nm" for hue in colors.WAVELENGTHS]
 
 
-def test_factors_are_held_against_their_first_level(tiny_results: Study) -> None:
+def test_levels_of_a_factor_are_held_against_each_other(tiny_results: Study) -> None:
     contrasts = tables.model_contrasts(tiny_results)
     last = tables.layer_measures(tiny_results).query(
         "depth == 1 and measure == 'odd_one_out' and space == 'original'"
     )
-    tuned = last.pivot(index=["family", "seed"], columns="variant", values="value")
+    tuned = last.pivot_table(index="family", columns="variant", values="value")
     expected = statistics.mean_interval(tuned["finetuned"] - tuned["pretrained"])
-    estimate = tables.estimate(contrasts, level="fine-tuned", measure="odd_one_out")
+    estimate = tables.estimate(contrasts, level="fine-tuned", against="none", measure="odd_one_out")
     assert estimate[:3] == pytest.approx(expected[:3])
-    of_lineage = last.groupby(["family", "seed"])["value"].mean()
-    expected = statistics.mean_difference(of_lineage["data2vec"], of_lineage["vit"])
-    estimate = tables.estimate(contrasts, level="masked latents", measure="odd_one_out")
-    assert estimate[:3] == pytest.approx(expected[:3], nan_ok=True)
+    of_kind = last.groupby("family")["value"].mean()
+    for level, family in (("masked latents", "data2vec"), ("masked tokens", "beit")):
+        estimate = tables.estimate(contrasts, level=level, against="labels", measure="odd_one_out")
+        assert estimate.value == pytest.approx(of_kind[family] - of_kind["vit"])
+        assert np.isnan(estimate.ci_low)  # of one kind each
     assert set(contrasts["factor"]) == {"objective", "architecture", "fine-tuning"}
 
 
@@ -214,7 +227,7 @@ def test_every_model_counts_once_for_each_factor(tiny_results: Study) -> None:
     assert levels["labels"] == pytest.approx(by_family["vit"])
     both = by_family[["beit", "data2vec"]].mean()
     assert levels["relative positions"] == pytest.approx(both)
-    assert effects.set_index("level").loc["base", "n"] == 6
+    assert effects.set_index("level").loc["base", "n"] == 3
 
 
 def test_correlations_are_pearsons_over_layers_and_models(tiny_results: Study) -> None:
@@ -223,8 +236,8 @@ def test_correlations_are_pearsons_over_layers_and_models(tiny_results: Study) -
     correlations = tables.correlations(tiny_results)
     estimate = tables.estimate(correlations, part="all layers", variant="all")
     assert estimate.value == pytest.approx(expected)
-    assert estimate.ci_low <= estimate.value <= estimate.ci_high
-    assert (correlations["n_lineages"] == 6).all()
+    assert np.isnan(estimate.ci_low)  # three kinds are too few to say anything of others
+    assert (correlations["n_models"] == 3).all()
 
 
 def test_the_halves_of_a_model_share_no_layer_and_miss_none(tiny_results: Study) -> None:
@@ -233,11 +246,96 @@ def test_the_halves_of_a_model_share_no_layer_and_miss_none(tiny_results: Study)
     assert sizes["first half"] + sizes["second half"] == sizes["all layers"]
 
 
-def test_an_estimate_that_is_not_in_the_table_says_so(tiny_results: Study) -> None:
-    table = tables.fine_tuning_summary(tiny_results)
-    missing = tables.estimate(table, family="resnet", measure="convexity")
+def test_an_estimate_that_the_study_does_not_have_says_so(tiny_results: Study) -> None:
+    table = tables.fine_tuning_summary(tiny_results).query("family != 'vit'")
+    missing = tables.estimate(table, family="vit", measure="convexity")
     assert str(missing) == "not measured here"
     assert missing.sign == "of unknown sign"
+
+
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [
+        ({"family": "vti"}, "family is 'vti'; choose of: beit, data2vec, vit"),
+        ({"measure": "convexty"}, "measure is 'convexty'; choose of: "),
+        ({"fam": "vit"}, "there is no column 'fam'; choose of: study, family, measure"),
+        ({"family": "vit"}, "4 rows of the table have {'family': 'vit'}; say which is meant"),
+    ],
+)
+def test_an_estimate_that_no_table_could_have_is_refused(
+    tiny_results: Study, where: dict[str, str], named: str
+) -> None:
+    with pytest.raises(ValueError, match=r"choose of|say which") as caught:
+        tables.estimate(tables.fine_tuning_summary(tiny_results), **where)
+    assert named in str(caught.value)
+
+
+def test_a_contrast_names_what_it_compares_also_where_levels_are_left_out(
+    tiny_results: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tables.layer_measures(tiny_results)
+    monkeypatch.setattr(tables, "layer_measures", lambda study: whole.query("family != 'vit'"))
+    contrasts = tables.model_contrasts(tiny_results)
+    missing = tables.estimate(
+        contrasts, level="masked latents", against="labels", measure="odd_one_out"
+    )
+    assert str(missing) == "not measured here"
+    there = contrasts.query("factor == 'objective' and measure == 'odd_one_out'")
+    assert list(zip(there["level"], there["against"], strict=True)) == [
+        ("masked latents", "masked tokens")
+    ]
+
+
+@pytest.fixture
+def with_another(
+    tiny_results: Study, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Study, pd.DataFrame]:
+    """The study with a model that a reader added, whose measures are those of another."""
+    model = tiny_results.models[0]
+    added = replace(model, name="mine", seed=None, size=ADDED, added=True, counted=False)
+    measures = steps.measures
+    same = dict.fromkeys(("mine", "twin"), model)
+    monkeypatch.setattr(
+        steps, "measures", lambda study, model: measures(study, same.get(model.id, model))
+    )
+    study = replace(tiny_results, models=(*tiny_results.models, added))
+    return study, tables.layer_measures(study)
+
+
+def test_an_added_model_is_drawn_and_not_counted(with_another: tuple[Study, pd.DataFrame]) -> None:
+    study, _ = with_another
+    alone = replace(study, models=study.models[:-1])
+    assert "mine" in set(tables.layer_means(study)["model"])
+    assert "mine" in set(tables.convexity_and_accuracy(study)["model"])
+    for table in (
+        tables.change_with_depth,
+        tables.correlations,
+        tables.correlation_differences,
+        tables.fine_tuning_summary,
+        tables.model_contrasts,
+        tables.concept_accuracy,
+        tables.dimension_summary,
+        lambda study: tables.transform_summary(study, "naive"),
+    ):
+        pd.testing.assert_frame_equal(table(study), table(alone))
+    counted = replace(study, models=(*study.models[:-1], replace(study.models[-1], counted=True)))
+    assert set(tables.change_with_depth(counted).query("variant == 'pretrained'")["n"]) == {4}
+    assert (tables.n_models(study), tables.n_models(counted)) == (3, 4)
+
+
+def test_two_models_of_one_kind_are_two_curves_and_one_kind(
+    with_another: tuple[Study, pd.DataFrame],
+) -> None:
+    study, _ = with_another
+    twin = replace(study.models[-1], name="twin", size="base", added=False, counted=True)
+    twins = replace(study, models=(*study.models[:-1], twin))
+    curves = tables.layer_means(twins).query(
+        "family == 'vit' and variant == 'pretrained' and measure == 'convexity' and depth == 1"
+    )
+    assert list(curves.query("space == 'original'")["model"]) == ["vit-base-pretrained", "twin"]
+    assert tables.n_models(twins) == 3
+    assert len(tables.fine_tuning_deltas(twins)) == len(tables.fine_tuning_deltas(study))
+    assert set(tables.change_with_depth(twins)["n"]) == {3}
 
 
 def test_examples_show_the_reference_image_first(tiny_results: Study) -> None:
