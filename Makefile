@@ -4,24 +4,48 @@ PYTHON ?= python3
 STUDY ?= colors
 MODELS ?=
 ADD_MODELS ?=
+COUNT_ADDED ?=
 SITE ?= _build/html
 CORES ?= all
+WITH ?=
 
-BIN := $(CURDIR)/.venv/bin
-export PATH := $(BIN):$(PATH)
-INSTALLED := .venv/.installed
+# Recipes take these from the environment, so that blanks and quotes in them stay what they are.
+export PYTHON STUDY MODELS ADD_MODELS SITE CORES
 
-# timm needs torchvision, which fits one PyTorch only, so they have an environment of their own.
+# What timm and some image processors need fits one PyTorch only, so it has its own environment.
+VENV := .venv$(if $(filter timm torchvision,$(WITH)),-timm)
 WITH_TIMM := torch==2.14.1 torchvision==0.29.1 timm==1.0.31
+
+OUTER_PATH := $(PATH)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+INSTALLED := $(VENV)/.installed
+
+# Files are UTF-8, whatever the locale says.
+export PYTHONUTF8 := 1
+
+# Where HOME cannot be written, as in containers, what is kept there is kept here.
+ifneq ($(shell test -d "$$HOME" && test -w "$$HOME" && echo yes),yes)
+export HOME := $(CURDIR)/.home
+export XDG_CACHE_HOME := $(CURDIR)/.home/cache
+endif
+
+CHOICE = --models "$$MODELS" --add-models "$$ADD_MODELS" $(if $(COUNT_ADDED),--count-added)
+
+# An empty environment, of a Python that fits.
+define new-environment
+export PATH="$(OUTER_PATH)"; "$$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+    echo "convexlib needs Python 3.11 to 3.13, and $$PYTHON is $$("$$PYTHON" -V 2>&1);" \
+        "name another: make PYTHON=python3.12 ..." >&2; exit 1; }; \
+echo "Installing the environment in $(@D)"; "$$PYTHON" -m venv --clear $(@D)
+endef
 
 .PHONY: book test timm lint bench thingsvision clean notebooks lock help
 .DEFAULT_GOAL := help
 
 book: $(INSTALLED)  ## Train, measure, execute the notebooks and render the site in _build/html
-	@convexlib check "$(STUDY)" --models "$(MODELS)" --add-models "$(ADD_MODELS)"
-	@snakemake --cores $(CORES) \
-	    --config study="$(STUDY)" models="$(MODELS)" add_models="$(ADD_MODELS)" site="$(SITE)"
-	@echo "The book is at $(SITE)/index.html"
+	@convexlib check "$$STUDY" $(CHOICE)
+	@convexlib run "$$STUDY" "$$SITE" $(CHOICE) --cores "$$CORES"
+	@echo "The book is at $$SITE/index.html"
 
 test: $(INSTALLED)  ## Run the tests; ARGS="tests/test_convexity.py" runs some
 	@pytest $(ARGS)
@@ -38,27 +62,25 @@ bench: $(INSTALLED)  ## Run both sides of every speed claim; writes the page on 
 thingsvision: .venv-thingsvision/.installed  ## Install thingsvision (Python 3.11) for make bench
 
 notebooks: $(INSTALLED)  ## Write each notebook as .ipynb, to open in JupyterLab
-	@convexlib notebooks "$(STUDY)"
+	@convexlib notebooks "$$STUDY" $(CHOICE)
 
 lock: $(INSTALLED)  ## Pin the newest versions in requirements.lock and environment.yml
 	@python tools/lock.py
 
 clean:  ## Remove results, the site and the environments
-	rm -rf results _build .venv .venv-timm .venv-thingsvision .snakemake notebooks/*.ipynb
+	rm -rf results _build .venv .venv-timm .venv-thingsvision .snakemake .home notebooks/*.ipynb
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
 
-$(INSTALLED): requirements.lock pyproject.toml
-	@echo "Installing the environment in .venv"
-	@$(PYTHON) -m venv .venv
-	@pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	@pip install --quiet --disable-pip-version-check --no-deps --editable .
+.venv/.installed: requirements.lock pyproject.toml
+	@$(new-environment)
+	@.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 .venv-timm/.installed: requirements.lock pyproject.toml
-	@echo "Installing the environment with timm in .venv-timm"
-	@$(PYTHON) -m venv .venv-timm
+	@$(new-environment)
 	@grep -v '^torch==' requirements.lock > .venv-timm/requirements.txt
 	@.venv-timm/bin/pip install --quiet --disable-pip-version-check \
 	    --requirement .venv-timm/requirements.txt $(WITH_TIMM)
@@ -66,7 +88,6 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 .venv-thingsvision/.installed:
-	@echo "Installing thingsvision in .venv-thingsvision"
-	@$(PYTHON) -m venv .venv-thingsvision
+	@$(new-environment)
 	@.venv-thingsvision/bin/pip install --quiet --disable-pip-version-check thingsvision==2.7.3
 	@touch $@

@@ -1,148 +1,169 @@
-# Which step needs which. Every result but the site is a folder of the store, named by all that
-# it depends on, so a step runs when its folder is missing and never else; see
-# profiles/default/config.yaml for what follows from that. Models that share a batch share a
-# process, because loading PyTorch takes longer than measuring a small model.
+# Which step needs which. Every result but the site is a folder of the store, named by all that it
+# depends on, so a step runs when its folder is missing and never else. What Snakemake sees of it is
+# a receipt, which it may remove; see profiles/default/config.yaml for what follows from that.
+# Models that share a batch share a process, because loading PyTorch takes longer than measuring a
+# small model.
 import sys
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 
 from convexlib import book, steps, store
 from convexlib import study as studies
 
-SITE = Path(config.get("site") or "_build/html")
-MODELS = config.get("models") or ""
-ADD_MODELS = config.get("add_models") or ""
-CHOICE = f"--models {quote(MODELS)}"
-MORE_CHOICE = f"{CHOICE} --add-models {quote(ADD_MODELS)}"
+
+def given(name, default):
+    """A value of --config, which Snakemake reads as YAML, as it was written."""
+    value = config.get(name)
+    return default if value is None else value
+
 
 study = studies.load(
-    config.get("study") or "colors", models=MODELS.split(), add_models=ADD_MODELS.split()
+    str(given("study", "") or "colors"),
+    models=given("models", ""),
+    add_models=given("add_models", ""),
+    count_added=str(given("count_added", "")).lower() in ("true", "yes", "1"),
 )
-NAME = quote(study.choice["study"])
+SITE = Path(given("site", "") or "_build/html")
+LOGS = store.root() / "logs" / f"{study.name}-{store.fingerprint(study.choice)}"
+CHOICE = ["--models", join(study.choice["models"]), "--add-models", join(study.choice["add_models"])]
+CHOICE += ["--count-added"] if study.choice["count_added"] else []
+BATCHES = study.batches()
+NOTEBOOKS = book.notebooks(study)
 
 
-def folder(result):
-    """Where a result is stored. A damaged one is removed here, so that its step runs again."""
-    if not store.is_whole(result.folder, thoroughly=False) and store.discard(result.folder):
-        print(store.damaged(result.folder), file=sys.stderr)
-    return str(result.folder)
+def convexlib(command, *arguments):
+    """A command whose words go to a log, and to the screen if it fails."""
+    log = quote(str(log_of(command, *arguments)))
+    line = join(["convexlib", command, study.choice["study"], *arguments, *CHOICE])
+    return f"{line} 2> {log} || {{ tail -n 12 {log} >&2; exit 1; }}"
 
 
-def folders(step, models):
-    return [folder(step(study, model)) for model in models]
+def log_of(command, *arguments):
+    return LOGS / f"{'-'.join([command, *(Path(a).name for a in arguments)])}.log"
 
 
-def needed(*paths):
-    """Inputs that must be there. That one was just written again does not make it another."""
-    return [ancient(path) for path in paths]
+def receipt(name, results):
+    """What a step leaves. That another step just ran does not make it run again."""
+    for folder in {result.folder for result in results}:
+        if folder.exists() and not store.is_whole(folder, thoroughly=False):
+            print(store.damaged(folder), file=sys.stderr)
+    return ancient(str(store.receipt(name, results)))
 
 
-def kept(*paths):
-    """Outputs that survive when their step runs for the others of its batch."""
-    return [update(directory(path)) for path in paths]
+def receipts(step):
+    """What a step leaves for each batch that it has a result of."""
+    names = {"checkpoint": "train", "representations": "represent", "measures": "measure"}
+    batches = {
+        batch: [model for model in models if step != "checkpoint" or model.source is None]
+        for batch, models in BATCHES.items()
+    }
+    return {
+        batch: receipt(
+            f"{names[step]}_{batch}", [getattr(steps, step)(study, model) for model in models]
+        )
+        for batch, models in batches.items()
+        if models
+    }
 
 
-STIMULI = folder(steps.stimuli(study))
-TRAINED = [model for model in study.models if model.source is None]
-NOTEBOOKS = {name: folder(book.executed(study, name)) for name in book.notebooks(study)}
+STIMULI = receipt("stimuli", [steps.stimuli(study)])
+TRAINED = receipts("checkpoint")
+REPRESENTED = receipts("representations")
+MEASURED = receipts("measures")
+EXECUTED = {
+    name: receipt(f"notebook_{name}", [book.executed(study, name)]) for name in NOTEBOOKS
+}
+LOGS.mkdir(parents=True, exist_ok=True)
 
 
 rule all:
     input:
         str(book.site_stamp(study, SITE)),
         STIMULI,
-        folders(steps.checkpoint, TRAINED),
-        folders(steps.representations, study.models),
-        folders(steps.measures, study.models),
-        NOTEBOOKS.values(),
+        TRAINED.values(),
+        REPRESENTED.values(),
+        MEASURED.values(),
+        EXECUTED.values(),
 
 
 rule site:
     input:
-        needed(*NOTEBOOKS.values()),
+        EXECUTED.values(),
     output:
         str(book.site_stamp(study, SITE)),
-    log:
-        str(store.root() / "logs" / "site.log"),
+    params:
+        command=convexlib("render", str(SITE)),
     shell:
-        "convexlib render {NAME} {SITE} {MORE_CHOICE} 2> {log}"
+        "{params.command}"
 
 
 rule stimuli:
     output:
-        directory(STIMULI),
-    log:
-        str(store.root() / "logs" / "stimuli.log"),
+        str(STIMULI),
+    params:
+        command=convexlib("stimuli"),
     shell:
-        "convexlib stimuli {NAME} 2> {log}"
+        "{params.command}"
 
 
-for batch, models in study.batches().items():
-    trained = [model for model in models if model.source is None]
+for batch, models in BATCHES.items():
     # The largest first, so that none is left running alone at the end.
-    size = study.file.zoo.sizes[models[0].size].layers if trained else 0
+    size = study.file.zoo.sizes[models[0].size].layers if batch in TRAINED else 0
 
-    if trained:
+    if batch in TRAINED:
 
         rule:
             name:
                 f"train_{batch}"
             input:
-                needed(STIMULI),
+                STIMULI,
             output:
-                kept(*folders(steps.checkpoint, trained)),
-            params:
-                batch=batch,
+                str(TRAINED[batch]),
             priority: 200 + size
-            log:
-                str(store.root() / "logs" / f"train-{batch}.log"),
+            params:
+                command=convexlib("train", batch),
             shell:
-                "convexlib train {NAME} {params.batch} {CHOICE} 2> {log}"
+                "{params.command}"
 
     rule:
         name:
             f"represent_{batch}"
         input:
-            needed(STIMULI, *folders(steps.checkpoint, trained)),
+            STIMULI,
+            TRAINED.get(batch, []),
         output:
-            kept(*folders(steps.representations, models)),
-        params:
-            batch=batch,
+            str(REPRESENTED[batch]),
         priority: 100 + size
-        log:
-            str(store.root() / "logs" / f"represent-{batch}.log"),
+        params:
+            command=convexlib("represent", batch),
         shell:
-            "convexlib represent {NAME} {params.batch} {MORE_CHOICE} 2> {log}"
+            "{params.command}"
 
     rule:
         name:
             f"measure_{batch}"
         input:
-            needed(STIMULI, *folders(steps.representations, models)),
+            STIMULI,
+            REPRESENTED[batch],
         output:
-            kept(*folders(steps.measures, models)),
-        params:
-            batch=batch,
+            str(MEASURED[batch]),
         priority: 100 + size
-        log:
-            str(store.root() / "logs" / f"measure-{batch}.log"),
+        params:
+            command=convexlib("measure", batch),
         shell:
-            "NUMBA_NUM_THREADS={threads} "
-            "convexlib measure {NAME} {params.batch} {MORE_CHOICE} 2> {log}"
+            "NUMBA_NUM_THREADS={threads} {params.command}"
 
 
-for name, path in NOTEBOOKS.items():
+for name in NOTEBOOKS:
 
     rule:
         name:
             f"notebook_{name}"
         input:
-            needed(*folders(steps.measures, study.models)),
+            MEASURED.values(),
         output:
-            directory(path),
+            str(EXECUTED[name]),
         params:
-            name=name,
-        log:
-            str(store.root() / "logs" / f"notebook-{name}.log"),
+            command=convexlib("execute", name),
         shell:
-            "convexlib execute {NAME} {params.name} {MORE_CHOICE} 2> {log}"
+            "{params.command}"

@@ -1,143 +1,217 @@
 """The command line: each step of the workflow as a command, and the check that precedes it."""
 
+import json
+import subprocess
 import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from huggingface_hub.constants import HF_HUB_CACHE
+from tqdm import tqdm
 
 from convexlib import store
 from convexlib import study as studies
+from convexlib.store import Result
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
 )
 
-StudyName = Annotated[str, typer.Argument(help="A name in studies/, or a YAML file.")]
 Batch = Annotated[str, typer.Argument(help="Models that share a process, e.g. vit-base.")]
-Models = Annotated[str, typer.Option(help="Only these models, separated by spaces.")]
-AddModels = Annotated[str, typer.Option(help="Models to add, separated by spaces.")]
+
+_CHOICE = {
+    "models": Annotated[str, typer.Option(help="Only these models, separated by spaces.")],
+    "add_models": Annotated[str, typer.Option(help="Models to add, separated by spaces.")],
+    "count_added": Annotated[
+        bool, typer.Option("--count-added", help="Let estimates take in the added models.")
+    ],
+}
 
 
-@app.command()
-def check(study: StudyName, models: Models = "", add_models: AddModels = "") -> None:
-    """Check the study file and that every model can be loaded, and fetch data that are missing."""
-    from convexlib import downloads
+class Choice(dict[str, Any]):
+    """A study and the models chosen from it and added to it, as `study.load` takes them."""
 
-    files, _ = studies.sources(study)
+    def load(self) -> studies.Study:
+        return studies.load(**self)
+
+    @property
+    def sources(self) -> tuple[tuple, tuple[str, ...]]:
+        return studies.sources(self["study"], models=self["models"], add_models=self["add_models"])
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """A command that takes a study and, after its own arguments, which models are meant."""
+    study = Annotated[str, typer.Argument(help="A name in studies/, or a YAML file.")]
+    kind = Parameter.POSITIONAL_OR_KEYWORD
+    own = [*signature(function).parameters.values()][1:]
+    options = [
+        Parameter(name, kind, annotation=annotation, default=False if name == "count_added" else "")
+        for name, annotation in _CHOICE.items()
+    ]
+
+    @wraps(function)
+    def called(study: str, **arguments: Any) -> None:
+        choice = {name: arguments.pop(name) for name in _CHOICE}
+        function(Choice(study=study, **choice), **arguments)
+
+    called.__signature__ = signature(function).replace(
+        parameters=[Parameter("study", kind, annotation=study), *own, *options]
+    )
+    called.__annotations__ = {
+        p.name: p.annotation for p in called.__signature__.parameters.values()
+    }
+    return app.command()(called)
+
+
+@command
+def check(choice: Choice) -> None:
+    """Check the study and that every model can be measured, and fetch data that are missing."""
+    from convexlib import downloads, measures, steps
+
+    files, _ = choice.sources
     downloads.check_passwords(files)
-    studies.check_stimuli(study)
-    _load(study, models, add_models)
+    studies.check_stimuli(choice["study"])
+    study = choice.load()
     if not all(map(downloads.is_here, files)):
         downloads.fetch_all(files, typer.echo)
-        studies.check_stimuli(study)
+        studies.check_stimuli(choice["study"])
+    measures.check(steps.judged(study), study.file.measures)
+    models = [model for model in study.models if model.source]
+    for model in tqdm(models, desc="trying the models", unit="model", delay=2):
+        steps.trial(study, model).get()
     store.sweep()
 
 
-@app.command()
-def fetch(study: StudyName) -> None:
+@command
+def fetch(choice: Choice) -> None:
     """Load what a study needs from the network ahead of time: its data and its models."""
     from convexlib import checkpoints, downloads
 
-    files, models = studies.sources(study)
+    files, models = choice.sources
     sizes = [checkpoints.size(model) for model in models]
     for model, n_bytes in zip(models, sizes, strict=True):
         typer.echo(f"{model} ({downloads.shown(n_bytes)}). Its terms are on its page of the hub.")
     if models:
         needed, cache = sum(filter(None, sizes)), Path(HF_HUB_CACHE)
+        more = " and what is of unknown size" if None in sizes else ""
         free = downloads.shown(downloads.free_space(cache))
-        typer.echo(f"{needed / 1e6:,.1f} MB of models to load; {free} free in {cache}")
+        typer.echo(f"{needed / 1e6:,.1f} MB{more} of models to load; {free} free in {cache}")
         downloads.check_room(needed, cache, "what is to load of models")
     if files:
         downloads.fetch_all(files, typer.echo)
     for model in models:
         typer.echo(f"{model}: {checkpoints.locate(model)}")
     if not files and not models:
-        typer.echo(f"study {study} needs nothing from the network")
+        typer.echo(f"study {choice['study']} needs nothing from the network")
 
 
-@app.command()
-def stimuli(study: StudyName) -> None:
+@command
+def run(
+    choice: Choice,
+    site: Annotated[Path, typer.Argument(help="Folder of the finished site.")],
+    cores: Annotated[str, typer.Option(help="How many steps at a time.")] = "all",
+) -> None:
+    """Run the workflow: all that is missing, then the site."""
+    config = choice.load().choice | {"site": str(site.resolve())}
+    # Snakemake reads values as YAML, of which JSON is a part.
+    values = [f"{key}={json.dumps(config[key])}" for key in (*choice, "site")]
+    command = [sys.executable, "-m", "snakemake", "--cores", cores, "--config", *values]
+    if subprocess.run(command, cwd=store.ROOT).returncode:
+        raise ValueError(
+            f"a step failed; its last words are above, and all of them in {store.root() / 'logs'}"
+        )
+
+
+@command
+def stimuli(choice: Choice) -> None:
     """Draw the images of a study."""
     from convexlib import steps
 
-    steps.stimuli(_load(study)).get()
+    _get("stimuli", [steps.stimuli(choice.load())])
 
 
-@app.command()
-def train(study: StudyName, batch: Batch, models: Models = "") -> None:
+@command
+def train(choice: Choice, batch: Batch) -> None:
     """Train the models of a batch: from scratch, then fine-tuned, for every seed."""
-    _run("checkpoint", study, batch, models)
+    _run("train", "checkpoint", choice, batch)
 
 
-@app.command()
-def represent(
-    study: StudyName, batch: Batch, models: Models = "", add_models: AddModels = ""
-) -> None:
+@command
+def represent(choice: Choice, batch: Batch) -> None:
     """Store the representations of a batch of models at every layer."""
-    _run("representations", study, batch, models, add_models)
+    _run("represent", "representations", choice, batch)
 
 
-@app.command()
-def measure(
-    study: StudyName, batch: Batch, models: Models = "", add_models: AddModels = ""
-) -> None:
-    """Store both measures of a batch of models at every layer."""
-    _run("measures", study, batch, models, add_models)
+@command
+def measure(choice: Choice, batch: Batch) -> None:
+    """Store all measures of a batch of models at every layer."""
+    _run("measure", "measures", choice, batch)
 
 
-@app.command()
-def execute(
-    study: StudyName, notebook: str, models: Models = "", add_models: AddModels = ""
-) -> None:
+@command
+def execute(choice: Choice, notebook: str) -> None:
     """Execute a notebook for a study and store it."""
     from convexlib import book
 
-    book.executed(_load(study, models, add_models), notebook).get()
+    _get(f"notebook_{notebook}", [book.executed(choice.load(), notebook)])
 
 
-@app.command()
+@command
 def render(
-    study: StudyName,
-    site: Annotated[Path, typer.Argument(help="Folder of the finished site.")],
-    models: Models = "",
-    add_models: AddModels = "",
+    choice: Choice, site: Annotated[Path, typer.Argument(help="Folder of the finished site.")]
 ) -> None:
     """Render the site from the executed notebooks."""
     from convexlib import book
 
-    book.render(_load(study, models, add_models), site)
+    book.render(choice.load(), site)
 
 
-@app.command()
-def notebooks(study: Annotated[str, typer.Argument()] = "colors") -> None:
+@command
+def notebooks(choice: Choice) -> None:
     """Write the notebooks for a study as .ipynb beside their sources, to open in JupyterLab."""
     from convexlib import book
 
-    loaded = _load(study)
-    for name in book.notebooks(loaded):
-        typer.echo(book.write_ipynb(loaded, name))
+    study = choice.load()
+    for name in book.notebooks(study):
+        typer.echo(book.write_ipynb(study, name))
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user's is one line, not a traceback."""
+    """Run the command line; a mistake of the user's or the machine's is one line, no traceback."""
     try:
         app()
-    except ValueError as error:
-        sys.exit(f"convexlib: {error}")
+    except (ValueError, OSError, MemoryError) as error:
+        sys.exit(f"convexlib: {_in_a_line(error)}")
 
 
-def _load(study: str, models: str = "", add_models: str = "") -> studies.Study:
-    return studies.load(study, models=models.split(), add_models=add_models.split())
+def _in_a_line(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "the memory is full; close other programs, or choose fewer models"
+    if isinstance(error, OSError) and error.strerror:
+        where = f" {error.filename!r}" if error.filename else ""
+        return f"{error.strerror}:{where or ' the machine could not do what was asked'}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
-def _run(step: str, study: str, batch: str, models: str = "", add_models: str = "") -> None:
+def _run(rule: str, step: str, choice: Choice, batch: str) -> None:
     from convexlib import steps
 
-    loaded = _load(study, models, add_models)
-    batches = loaded.batches()
+    study = choice.load()
+    batches = study.batches()
     if batch not in batches:
-        raise ValueError(f"study {study!r} has no batch {batch!r}; it has: {', '.join(batches)}")
-    for model in batches[batch]:
-        getattr(steps, step)(loaded, model).get()
+        raise ValueError(
+            f"study {choice['study']!r} has no batch {batch!r}; it has: {', '.join(batches)}"
+        )
+    _get(f"{rule}_{batch}", [getattr(steps, step)(study, model) for model in batches[batch]])
+
+
+def _get(name: str, results: Iterable[Result]) -> None:
+    """Compute what is not stored, and leave the receipt that the workflow looks for."""
+    results = list(results)
+    for result in results:
+        result.get()
+    store.receipt(name, results)

@@ -19,13 +19,21 @@ Family = Literal["vit", "beit", "data2vec"]
 Kind = Literal["colors", "images92", "things", "folder"]
 """Kinds of stimuli: the modules of `convexlib.stimuli`."""
 
+Variant = Literal["pretrained", "finetuned"]
+
+Precision = Literal["single", "mixed"]
+"""In which numbers a model computes: float32, or what autocast of PyTorch chooses."""
+
 Broken = Literal["error", "skip"]
 """What to do about an image that cannot be read."""
 
 
 def _beside_the_study_file(path: Path, info: ValidationInfo) -> Path:
     """A path is meant as seen from the study file, whose folder is the context."""
-    return ((info.context or Path()) / path.expanduser()).resolve()
+    try:
+        return ((info.context or Path()) / path.expanduser()).resolve()
+    except (OSError, RuntimeError) as error:  # such as links in a circle, or nobody's home
+        raise ValueError(f"the path cannot be followed: {error}") from error
 
 
 def _folder_or_name(source: str, info: ValidationInfo) -> str:
@@ -94,16 +102,32 @@ class FolderStimuli(_Settings):
         return self
 
 
-class Checkpoint(_Settings):
-    """A published model: a name on the Hugging Face hub or a folder, and what is known of it."""
+class AddedCheckpoint(_Settings):
+    """A model of the reader's: a name on the Hugging Face hub or a folder, and what is known of it.
+
+    What is not said is taken from the files of the checkpoint, as far as they know.
+    """
 
     source: Annotated[str, AfterValidator(_folder_or_name)]
-    family: str
-    size: str
-    variant: Literal["pretrained", "finetuned"]
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None = None
+    parent: str | None = None
+    family: str | None = None
+    variant: Variant | None = None
     objective: str = "unknown"
     architecture: str = "unknown"
     training_data: str = "unknown"
+
+
+class Checkpoint(AddedCheckpoint):
+    """A model that a study lists.
+
+    `parent` is the name of the listed model that it was fine-tuned from; by default the one
+    pretrained model of the same family and size, if there is just one.
+    """
+
+    family: str
+    size: str
+    variant: Variant
 
 
 class Architecture(_Settings):
@@ -151,9 +175,10 @@ class Transform(_Settings):
 
 
 class Measures(_Settings):
-    """How representations are pooled and measured."""
+    """How representations are computed, pooled and measured."""
 
     pooling: Literal["mean", "cls"] = "mean"
+    precision: Precision = "single"
     n_neighbors: int = Field(10, ge=1)
     similarity: Literal["cosine", "dot", "euclidean"] = "cosine"
     transform: Transform

@@ -1,12 +1,14 @@
 """The expensive steps of a study, each a stored result: stimuli, checkpoints, representations,
 measures. A step knows what it depends on without running, so a plan costs nothing; `get()`
 runs it, and whatever it needs, unless it is stored.
+
+What a step does stands in its writer, which sees nothing but what the result says that it is
+called with.
 """
 
-import json
-from dataclasses import replace
 from functools import cache
-from importlib.util import find_spec
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,201 +20,269 @@ from safetensors.numpy import save_file
 
 from convexlib import downloads, store
 from convexlib.images import ImageFiles
+from convexlib.settings import Architecture, Measures, Precision, Training
 from convexlib.stimuli import PATH, Judged
-from convexlib.store import Result
-from convexlib.study import Model, Stimuli, Study, kind_of
+from convexlib.store import Known, Result
+from convexlib.study import Model, Stimuli, Study
 
-_JUDGED: dict[tuple[str, str], Judged] = {}  # by all that they depend on
+_JUDGED: dict[str, Judged] = {}  # by all that they depend on
 
-SPLITS = ("train", "validation", "test", "reference")
+TRAINING = ("train", "validation", "test")
+"""The splits that models are trained and tested on."""
 
 
 def stimuli(study: Study) -> Result:
     """Images and labels of a study."""
-
-    def write(folder: Path) -> None:
-        arrays = {}
-        for split, (images, of_image) in kind(study).splits(study.file.stimuli).items():
-            if images is not None:
-                # safetensors writes the memory as it lies.
-                arrays[split] = np.ascontiguousarray(images)
-            of_image.to_parquet(folder / f"{split}.parquet")
-        save_file(arrays, folder / "arrays.safetensors")
-
-    dependencies = {
-        "images": _images(study.file.stimuli, downloads.root()),
-        "code": _code(*_code_of_kind(study)),
-        "libraries": store.of_libraries("numpy", "pandas", "pillow", "colour-science"),
-    }
-    return Result(f"{study.name}/stimuli", dependencies, write)
-
-
-def images(study: Study, split: str) -> tuple[np.ndarray | ImageFiles, pd.DataFrame]:
-    """Images and labels of one split: train, validation, test or reference."""
-    of_image = labels(study, split)
-    if PATH in of_image:
-        root = kind(study).root(study.file.stimuli)
-        return ImageFiles(root / path for path in of_image[PATH]), of_image
-    with safe_open(stimuli(study).get() / "arrays.safetensors", framework="numpy") as file:
-        return file.get_tensor(split), of_image
-
-
-def labels(study: Study, split: str) -> pd.DataFrame:
-    """Labels of the images of one split, one row an image."""
-    return pd.read_parquet(stimuli(study).get() / f"{split}.parquet")
+    settings = study.file.stimuli
+    return Result(
+        f"{study.name}/stimuli",
+        _write_stimuli,
+        {
+            "kind": settings.kind,
+            "settings": Known(settings, by=_images(settings, downloads.root())),
+        },
+        chosen={"stimuli": settings.kind},
+    )
 
 
 def checkpoint(study: Study, model: Model) -> Result:
     """Checkpoint of a model that the study trains."""
     zoo = study.file.zoo
-    pretrained = model.variant == "pretrained"
-
-    def write(folder: Path) -> None:
-        from convexlib import zoo as training
-
-        splits = {split: images(study, split) for split in SPLITS[:3]}
-        if pretrained:
-            training.pretrain(model.family, model.size, zoo, splits, seed=model.seed, folder=folder)
-        else:
-            start = checkpoint(study, _pretrained(model)).get()
-            training.finetune(start, zoo, splits, seed=model.seed, folder=folder)
-
-    dependencies = {
-        "family": model.family,
-        "seed": model.seed,
-        "code": _code("zoo.py", "checkpoints.py"),
-        "libraries": store.of_libraries(
-            "numpy", "pandas", "scikit-learn", "torch", "transformers", "safetensors"
-        ),
-    }
-    if pretrained:
-        dependencies |= {
-            "architecture": zoo.sizes[model.size].model_dump(),
+    inputs: dict[str, Any] = {"stimuli": stimuli(study), "seed": model.seed}
+    parent = study.parent(model)
+    if parent is None:
+        writer = _pretrain
+        inputs |= {
+            "family": model.family,
+            "architecture": zoo.sizes[model.size],
             "patch_size": zoo.patch_size,
-            "training": zoo.pretraining.model_dump(),
-            "stimuli": stimuli(study).fingerprint,
+            "training": zoo.pretraining,
         }
     else:
-        dependencies |= {
-            "pretrained": checkpoint(study, _pretrained(model)).fingerprint,
-            "training": zoo.finetuning.model_dump(),
+        writer = _finetune
+        inputs |= {
+            "pretrained": checkpoint(study, parent),
+            "training": zoo.finetuning,
         }
-    return Result(f"{study.name}/models/{model.id}", dependencies, write)
+    return Result(f"{study.name}/models/{model.id}", writer, inputs)
 
 
 def representations(study: Study, model: Model) -> Result:
     """Pooled representations of the test and reference images at every layer of a model."""
-
-    def write(folder: Path) -> None:
-        from convexlib.representations import extract
-
-        source = model.source or checkpoint(study, model).get()
-        for split in {"test", _reference(study)}:
-            extract(
-                source, images(study, split)[0], folder / split, pooling=study.file.measures.pooling
-            )
-
-    dependencies = {
-        "model": _fingerprint(study, model),
-        "stimuli": stimuli(study).fingerprint,
-        "pooling": study.file.measures.pooling,
-        "code": _code("representations.py", "checkpoints.py", "images.py"),
-        "libraries": store.of_libraries(
-            "numpy",
-            "torch",
-            "transformers",
-            "safetensors",
-            "pillow",
-            *(["timm"] if find_spec("timm") else []),
-        ),
-    }
-    return Result(f"{study.name}/representations/{model.id}", dependencies, write, resumes=True)
+    measures = study.file.measures
+    return Result(
+        f"{study.name}/representations/{model.id}",
+        _represent,
+        {
+            "checkpoint": _checkpoint(study, model),
+            "stimuli": stimuli(study),
+            "root": Known(_root(study), by="the files are in the stimuli"),
+            "pooling": measures.pooling,
+            "precision": measures.precision,
+        },
+        resumes=True,
+    )
 
 
 def measures(study: Study, model: Model) -> Result:
     """All measures at every layer of a model, as it is and transformed."""
+    return Result(
+        f"{study.name}/measures/{model.id}",
+        _measure,
+        {
+            "representations": representations(study, model),
+            "model": model.id,
+            "settings": study.file.measures,
+        }
+        | _judgments(study),
+        chosen={"stimuli": study.file.stimuli.kind},
+    )
 
-    def write(folder: Path) -> None:
-        from convexlib.measures import of_model
-        from convexlib.representations import load, n_layers
 
-        source, reference = representations(study, model).get(), _reference(study)
-        tables = of_model(
-            n_layers(source / "test"),
-            lambda layer: (load(source / "test", layer), load(source / reference, layer)),
-            judged(study),
-            study.file.measures,
-        )
-        for name, table in tables.items():
-            table.to_parquet(folder / f"{name}.parquet")
+def trial(study: Study, model: Model) -> Result:
+    """That an image goes through a model: what is wrong with it shows before the long work."""
+    return Result(
+        f"{study.name}/trials/{model.id}",
+        _try,
+        {
+            "checkpoint": _checkpoint(study, model),
+            "stimuli": stimuli(study),
+            "root": Known(_root(study), by="the files are in the stimuli"),
+            "pooling": study.file.measures.pooling,
+        },
+    )
 
-    dependencies = {
-        "representations": representations(study, model).fingerprint,
-        "judgments": _judgments(study),
-        "settings": study.file.measures.model_dump(),
-        "code": _code(
-            "measures.py",
-            "concepts.py",
-            "convexity.py",
-            "neighbors.py",
-            "paths.py",
-            "judgments.py",
-            "transforms.py",
-            "checks.py",
-            *_code_of_kind(study),
-        ),
-        "libraries": store.of_libraries("numpy", "scipy", "scikit-learn", "numba", "pandas"),
-    }
-    return Result(f"{study.name}/measures/{model.id}", dependencies, write)
+
+def images(study: Study, split: str) -> tuple[np.ndarray | ImageFiles, pd.DataFrame]:
+    """Images and labels of one split: train, validation, test or reference."""
+    folder = stimuli(study).get()
+    return _read_images(folder, split, _root(study)), _read_labels(folder, split)
 
 
 def judged(study: Study) -> Judged:
     """What is known of the test images, and what people judged of the reference images."""
-    key = stimuli(study).fingerprint, json.dumps(_judgments(study))
+    inputs = _judgments(study)
+    key = store.fingerprint(store.described(inputs))
     if key not in _JUDGED:
-        of_images = labels(study, "test"), labels(study, "reference")
-        _JUDGED[key] = kind(study).judged(study.file.stimuli, *of_images)
+        _JUDGED[key] = _read_judged(**store.given(inputs))
     return _JUDGED[key]
-
-
-@cache  # of thousands of files
-def _images(stimuli: Stimuli, root: Path) -> dict[str, Any]:
-    return kind_of(stimuli).images_depend_on(stimuli)
-
-
-def _judgments(study: Study) -> dict[str, Any]:
-    return kind(study).judgments_depend_on(study.file.stimuli)
-
-
-def _reference(study: Study) -> str:
-    """The split that holds the reference images: the test images, where they are the same."""
-    same = labels(study, "test").equals(labels(study, "reference"))
-    return "test" if same else "reference"
-
-
-def _fingerprint(study: Study, model: Model) -> str | dict[str, str]:
-    if model.source is None:
-        return checkpoint(study, model).fingerprint
-    return store.of_files(
-        path for path in model.source.iterdir() if path.suffix in (".json", ".safetensors")
-    )
-
-
-def _pretrained(model: Model) -> Model:
-    name = f"{model.family}-{model.size}-pretrained"
-    return replace(model, name=name, variant="pretrained")
 
 
 def kind(study: Study) -> ModuleType:
     """The module of `convexlib.stimuli` that knows the images of a study."""
-    return kind_of(study.file.stimuli)
+    return _kind(study.file.stimuli.kind)
 
 
-def _code_of_kind(study: Study) -> tuple[str, ...]:
-    files = ("stimuli/files.py", "images.py") if hasattr(kind(study), "root") else ()
-    return "stimuli/__init__.py", f"stimuli/{study.file.stimuli.kind}.py", *files
+def _write_stimuli(folder: Path, *, kind: str, settings: Stimuli) -> None:
+    arrays = {}
+    for split, (images, of_image) in _kind(kind).splits(settings).items():
+        if images is not None:
+            # safetensors writes the memory as it lies.
+            arrays[split] = np.ascontiguousarray(images)
+        of_image.to_parquet(folder / f"{split}.parquet")
+    save_file(arrays, folder / "arrays.safetensors")
 
 
-@cache
-def _code(*names: str) -> str:
-    return store.of_code(*names)
+def _pretrain(
+    folder: Path,
+    *,
+    stimuli: Path,
+    family: str,
+    architecture: Architecture,
+    patch_size: int,
+    training: Training,
+    seed: int,
+) -> None:
+    from convexlib import zoo
+
+    zoo.pretrain(
+        family,
+        architecture,
+        training,
+        _training_splits(stimuli),
+        patch_size=patch_size,
+        seed=seed,
+        folder=folder,
+    )
+
+
+def _finetune(
+    folder: Path, *, stimuli: Path, pretrained: Path, training: Training, seed: int
+) -> None:
+    from convexlib import zoo
+
+    zoo.finetune(pretrained, training, _training_splits(stimuli), seed=seed, folder=folder)
+
+
+def _represent(
+    folder: Path,
+    *,
+    checkpoint: Path,
+    stimuli: Path,
+    root: Path | None,
+    pooling: str,
+    precision: Precision,
+) -> None:
+    from convexlib.representations import extract
+
+    for split in {"test", _reference(stimuli)}:
+        images = _read_images(stimuli, split, root)
+        extract(checkpoint, images, folder / split, pooling=pooling, precision=precision)
+
+
+def _measure(
+    folder: Path, *, representations: Path, model: str, settings: Measures, **judgments: Any
+) -> None:
+    from convexlib.measures import of_model
+    from convexlib.representations import load, n_layers
+
+    reference = _reference(judgments["stimuli"])
+    tables = of_model(
+        n_layers(representations / "test"),
+        lambda layer: (
+            load(representations / "test", layer),
+            load(representations / reference, layer),
+        ),
+        _read_judged(**judgments),
+        settings,
+        model=model,
+    )
+    for name, table in tables.items():
+        table.to_parquet(folder / f"{name}.parquet")
+
+
+def _try(folder: Path, *, checkpoint: Path, stimuli: Path, root: Path | None, pooling: str) -> None:
+    from convexlib.representations import try_one
+
+    images = _read_images(stimuli, "test", root)
+    image = images[images.most_oblong] if isinstance(images, ImageFiles) else images[0]
+    try_one(checkpoint, image, pooling=pooling)
+    (folder / "tried").touch()
+
+
+def _checkpoint(study: Study, model: Model) -> Result | Known:
+    """The folder of a model's checkpoint, known by its files where it was not trained here."""
+    if model.source is None:
+        return checkpoint(study, model)
+    from convexlib.checkpoints import is_of_timm
+
+    files = [p for p in model.source.iterdir() if p.suffix in (".json", ".safetensors")]
+    by = {"files": store.of_files(files), "revision": model.revision}
+    if is_of_timm(model.source):  # transformers calls it, and no code of ours names it
+        by["timm"] = version("timm")
+    return Known(model.source, by=by)
+
+
+def _judgments(study: Study) -> dict[str, Any]:
+    """What judgments are read from."""
+    settings = study.file.stimuli
+    return {
+        "stimuli": stimuli(study),
+        "kind": settings.kind,
+        "judgments": Known(settings, by=kind(study).judgments_depend_on(settings)),
+    }
+
+
+def _read_judged(*, stimuli: Path, kind: str, judgments: Stimuli) -> Judged:
+    of_images = (_read_labels(stimuli, split) for split in ("test", "reference"))
+    return _kind(kind).judged(judgments, *of_images)
+
+
+def _read_images(folder: Path, split: str, root: Path | None) -> np.ndarray | ImageFiles:
+    of_image = _read_labels(folder, split)
+    if PATH in of_image:
+        return ImageFiles(root / path for path in of_image[PATH])
+    with safe_open(folder / "arrays.safetensors", framework="numpy") as file:
+        return file.get_tensor(split)
+
+
+def _read_labels(folder: Path, split: str) -> pd.DataFrame:
+    return pd.read_parquet(folder / f"{split}.parquet")
+
+
+def _training_splits(folder: Path) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
+    return {
+        split: (_read_images(folder, split, None), _read_labels(folder, split))
+        for split in TRAINING
+    }
+
+
+def _reference(folder: Path) -> str:
+    """The split that holds the reference images: the test images, where they are the same."""
+    same = _read_labels(folder, "test").equals(_read_labels(folder, "reference"))
+    return "test" if same else "reference"
+
+
+def _root(study: Study) -> Path | None:
+    """From where the files of the images are named, where they are in files."""
+    settings = study.file.stimuli
+    return kind(study).root(settings) if hasattr(kind(study), "root") else None
+
+
+@cache  # of thousands of files
+def _images(settings: Stimuli, root: Path) -> dict[str, Any]:
+    return _kind(settings.kind).images_depend_on(settings)
+
+
+def _kind(name: str) -> ModuleType:
+    return import_module(f"convexlib.stimuli.{name}")

@@ -2,12 +2,11 @@
 
 A result is a folder. It is written under another name, listed in a manifest with the SHA-256
 of every file, and renamed into place, so a run that is killed leaves nothing half-written
-under the final name. The name ends in a fingerprint of the settings, the data, the code and
-the library versions behind the result: what changed gets a new name, what did not is found
-again, and several processes may share one store.
+under the final name. The name ends in a fingerprint of what its writer is called with, of the
+code that the writer reaches and of the library versions behind it: what changed gets a new name,
+what did not is found again, and several processes may share one store.
 """
 
-import ast
 import hashlib
 import json
 import os
@@ -16,27 +15,45 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
+from pydantic import BaseModel
+
+from convexlib import dependencies
 
 ROOT = Path(__file__).resolve().parents[1]
 """The project's folder."""
 
 _MANIFEST = "manifest.json"
 _PARTIAL = ".partial-"
+_LOCK = ".lock"
 _HUB_BLOB = re.compile(r"/blobs/[0-9a-f]{64}$")
 _ABANDONED_AFTER = 7 * 24 * 3600  # seconds
 
 
 class DamagedResultWarning(UserWarning):
     """A stored result does not match its manifest and is computed again."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A value that a writer is called with, and what stands for it in the fingerprint.
+
+    Parameters
+    ----------
+    value : object
+    by : object
+        As JSON has it, such as the hashes of the files in a folder.
+    """
+
+    value: Any
+    by: Any
 
 
 @dataclass(frozen=True)
@@ -47,25 +64,39 @@ class Result:
     ----------
     name : str
         Path below the store's root, without the fingerprint.
-    dependencies : dict
-        All that the result depends on, as JSON.
-    write : callable
-        Writes the result's files into the empty folder it is given.
+    writer : callable
+        Called with the empty folder that it is to fill, and with `inputs` by keyword. What it is
+        not given it cannot use, so nothing that matters is missing from the fingerprint.
+    inputs : mapping
+        Other results, of which the writer gets the folders; settings; what JSON holds; lists and
+        dicts of these; and anything else as `Known`.
+    chosen : mapping of str
+        For `dependencies.of_function`: of modules that are chosen at run time, which is.
     resumes : bool, default=False
-        Whether `write` can go on with what a run that was killed left in the folder. One
+        Whether the writer can go on with what a run that was killed left in the folder. One
         process at a time writes such a result; others wait for it.
     """
 
     name: str
-    dependencies: dict[str, Any]
-    write: Callable[[Path], None]
+    writer: Callable[..., None]
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    chosen: Mapping[str, str] = field(default_factory=dict)
     resumes: bool = False
+
+    @property
+    def dependencies(self) -> dict[str, Any]:
+        """All that the result depends on, as JSON."""
+        reached = dependencies.of_function(self.writer, **self.chosen)
+        return {
+            "inputs": described(self.inputs),
+            "code": reached.code,
+            "libraries": reached.libraries,
+        }
 
     @property
     def fingerprint(self) -> str:
         """Short hash of the dependencies."""
-        canonical = json.dumps(self.dependencies, sort_keys=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        return fingerprint(self.dependencies)
 
     @property
     def folder(self) -> Path:
@@ -81,7 +112,7 @@ class Result:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         if self.resumes:
             partial = self.folder.with_name(_PARTIAL + self.folder.name)
-            with FileLock(partial.with_name(partial.name + ".lock")):
+            with FileLock(partial.with_name(partial.name + _LOCK)):
                 if not is_whole(self.folder, thoroughly=False):
                     partial.mkdir(exist_ok=True)
                     self._write(partial)
@@ -93,11 +124,35 @@ class Result:
                 shutil.rmtree(partial, ignore_errors=True)
         return self.folder
 
+    def write(self, folder: Path) -> None:
+        """Write the files of the result into an empty folder."""
+        self.writer(folder, **given(self.inputs))
+
     def _write(self, partial: Path) -> None:
         self.write(partial)
         _write_manifest(partial, self.dependencies)
         partial.chmod(0o755)
         _publish(partial, self.folder)
+
+
+def fingerprint(dependencies: Any) -> str:
+    """Short hash of what JSON holds, in whatever order keys come."""
+    canonical = json.dumps(dependencies, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def receipt(name: str, results: Sequence[Result]) -> Path:
+    """A file that is there just when all these results are: what a workflow can look for.
+
+    Unlike a result, it may be removed at any time, by whoever takes it for a mere output.
+    """
+    path = root() / ".receipts" / f"{name}-{fingerprint([str(r.folder) for r in results])}"
+    if not all(is_whole(result.folder, thoroughly=False) for result in results):
+        path.unlink(missing_ok=True)
+    elif not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return path
 
 
 def root() -> Path:
@@ -111,7 +166,7 @@ def is_whole(folder: Path, *, thoroughly: bool) -> bool:
     Unless `thoroughly`, a file whose size and time of change are as recorded is not read.
     """
     try:
-        files = json.loads((folder / _MANIFEST).read_text())["files"]
+        files = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["files"]
         return bool(files) and all(
             _matches(folder / name, known, thoroughly) for name, known in files.items()
         )
@@ -121,7 +176,7 @@ def is_whole(folder: Path, *, thoroughly: bool) -> bool:
 
 def damaged(folder: Path) -> str:
     """What to tell the user of a result that was discarded."""
-    return f"stored result {folder} is damaged; it is removed and computed again"
+    return f"stored result {folder} is damaged and is computed again"
 
 
 def discard(folder: Path) -> bool:
@@ -141,30 +196,26 @@ def discard(folder: Path) -> bool:
 
 
 def sweep() -> None:
-    """Remove what killed runs left behind more than a week ago."""
+    """Remove what killed runs left behind more than a week ago, and nobody is writing."""
     for parent, folders, files in os.walk(root()):
         left = [name for name in (*folders, *files) if name.startswith(_PARTIAL)]
         folders[:] = set(folders) - set(left)  # what is in them is not walked
         for partial in (Path(parent, name) for name in left):
             with suppress(FileNotFoundError):  # its run has just ended
-                if time.time() - partial.stat().st_mtime > _ABANDONED_AFTER:
-                    if partial.is_dir():
-                        shutil.rmtree(partial, ignore_errors=True)
-                    else:
-                        partial.unlink()
+                if time.time() - _last_change(partial) > _ABANDONED_AFTER:
+                    _remove_unless_locked(partial)
 
 
-def of_code(*names: str) -> str:
-    """Hash of modules of this package, by what they do: comments and docstrings do not count."""
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update(_code(ROOT / "convexlib" / name).encode())
-    return digest.hexdigest()[:12]
+def _last_change(path: Path) -> float:
+    return max(p.stat().st_mtime for p in (path, *path.rglob("*")))
 
 
-def of_libraries(*names: str) -> dict[str, str]:
-    """Installed versions of libraries."""
-    return {name: _version(name) for name in names}
+def _remove_unless_locked(partial: Path) -> None:
+    if partial.name.endswith(_LOCK):
+        return  # others may be waiting for it
+    lock = partial.with_name(partial.name + _LOCK)
+    with suppress(Timeout), FileLock(lock, timeout=0) if lock.exists() else nullcontext():
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def of_files(paths: Iterable[Path]) -> dict[str, str]:
@@ -198,7 +249,7 @@ def _write_manifest(folder: Path, dependencies: dict[str, Any]) -> None:
             "sha256": _sha256(path, size, changed),
         }
     manifest = {"dependencies": dependencies, "files": files}
-    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
 def _matches(path: Path, known: dict[str, Any], thoroughly: bool) -> bool:
@@ -216,9 +267,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-_version = cache(version)
-
-
 @cache
 def _sha256(path: Path, size: int, changed: int) -> str:
     """Hash of a file; size and time of change are part of the cache's key."""
@@ -226,20 +274,33 @@ def _sha256(path: Path, size: int, changed: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@cache
-def _code(path: Path) -> str:
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            # Docstrings, and the strings that document constants.
-            node.body = [
-                statement
-                for statement in body
-                if not (
-                    isinstance(statement, ast.Expr)
-                    and isinstance(statement.value, ast.Constant)
-                    and isinstance(statement.value.value, str)
-                )
-            ]
-    return ast.dump(tree)
+def described(value: Any) -> Any:
+    """What stands for an input in the fingerprint."""
+    if isinstance(value, Result):
+        return value.fingerprint
+    if isinstance(value, Known):
+        return value.by
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {key: described(of_key) for key, of_key in value.items()}
+    if isinstance(value, list | tuple):
+        return [described(part) for part in value]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(
+        f"an input is a {type(value).__name__}; give it as Known, by what it depends on"
+    )
+
+
+def given(value: Any) -> Any:
+    """What a writer gets of an input."""
+    if isinstance(value, Result):
+        return value.get()
+    if isinstance(value, Known):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key: given(of_key) for key, of_key in value.items()}
+    if isinstance(value, list | tuple):
+        return [given(part) for part in value]
+    return value

@@ -1,17 +1,28 @@
 """What a study is: stimuli, human judgments, models and settings, read from one YAML file."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+import re
+import shlex
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from convexlib.settings import (
+    AddedCheckpoint,
     Checkpoint,
     ColorStimuli,
     FolderStimuli,
@@ -44,15 +55,25 @@ _N_CONCEPTS = {"images92": 92, "things": 1854}
 
 Stimuli = ColorStimuli | Images92Stimuli | ThingsStimuli | FolderStimuli
 
+C = TypeVar("C", bound=AddedCheckpoint)
+
 FACTORS = ("objective", "architecture", "size", "training data", "fine-tuning")
 """What may make a model more human, as Muttenthaler et al. (2022) group models."""
 
 UNKNOWN = "unknown"
 
+LEVELS = (*_OBJECTIVES.values(), *_ARCHITECTURES.values(), "base", "large", "none", "fine-tuned")
+"""Levels of factors that the text speaks of, whether a study has them or not."""
+
 
 @dataclass(frozen=True)
 class Model:
-    """One checkpoint of a study: trained here with a seed, or found at a source."""
+    """One checkpoint of a study: trained here with a seed, or found at a source.
+
+    `parent` is the id of the model that it was fine-tuned from, if that is known. A model that the
+    reader `added` is drawn beside those of the study; `counted` says whether estimates over models
+    take it in.
+    """
 
     name: str
     family: str
@@ -60,20 +81,23 @@ class Model:
     variant: str
     seed: int | None = None
     source: Path | None = None
+    revision: str | None = None
+    parent: str | None = None
     objective: str = UNKNOWN
     architecture: str = UNKNOWN
     training_data: str = UNKNOWN
+    added: bool = False
+    counted: bool = True
 
     @property
     def attributes(self) -> dict[str, str]:
-        """Its level of each of `FACTORS`; of what the reader added, the files do not say."""
-        tuned = {"finetuned": "fine-tuned", "pretrained": "none"}[self.variant]
+        """Its level of each of `FACTORS`."""
         values = (
             self.objective,
             self.architecture,
-            UNKNOWN if self.size == ADDED else self.size,
+            UNKNOWN if self.added else self.size,
             self.training_data,
-            UNKNOWN if self.size == ADDED else tuned,
+            {"finetuned": "fine-tuned", "pretrained": "none"}[self.variant],
         )
         return dict(zip(FACTORS, values, strict=True))
 
@@ -81,6 +105,14 @@ class Model:
     def id(self) -> str:
         """Name that no other model of the study has."""
         return self.name if self.seed is None else f"{self.name}-seed{self.seed}"
+
+    @property
+    def kind(self) -> str:
+        """What it has in common with models that differ from it by their seed alone."""
+        if self.added:
+            return self.name
+        known = (self.family, self.size, self.objective, self.architecture, self.training_data)
+        return ", ".join(known)
 
 
 class StudyFile(BaseModel):
@@ -152,12 +184,24 @@ class Study:
             + ", ".join(m.id for m in self.models)
         )
 
+    def parent(self, model: Model) -> Model | None:
+        """The model that one trained here was fine-tuned from, whether it was chosen or not."""
+        trained = _zoo_models(self.file.zoo) if self.file.zoo else ()
+        return next((other for other in trained if other.id == model.parent), None)
+
+    def root(self, model: Model) -> Model:
+        """The model that it goes back to: its parent, or the parent of that, as far as known."""
+        of_id = {other.id: other for other in self.models}
+        while model.parent in of_id:
+            model = of_id[model.parent]
+        return model
+
     def batches(self) -> dict[str, tuple[Model, ...]]:
         """Models that share a process, by name: a family and size of the zoo, or one checkpoint."""
         batches: dict[str, tuple[Model, ...]] = {}
         for model in self.models:
             name = f"{model.family}-{model.size}" if model.source is None else model.name
-            name = f"{ADDED}-{name}" if model.size == ADDED else name
+            name = f"{ADDED}-{name}" if model.added else name
             batches[name] = (*batches.get(name, ()), model)
         return batches
 
@@ -170,8 +214,9 @@ def names() -> list[str]:
 def load(
     study: str,
     *,
-    models: Sequence[str] = (),
-    add_models: Sequence[str] = (),
+    models: str | Sequence[str] | None = (),
+    add_models: str | Sequence[str] | None = (),
+    count_added: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Study:
     """Read and check a study file, and find its models.
@@ -180,11 +225,15 @@ def load(
     ----------
     study : str
         A name in ``studies/``, or the path of a YAML file.
-    models : sequence of str
+    models : sequence of str, or str
         Only these: names of the study's own models (all their seeds), folders of checkpoints,
-        or names on the Hugging Face hub. Empty: all models of the study.
-    add_models : sequence of str
-        Folders or hub names to measure besides.
+        names on the Hugging Face hub, or YAML files that list models and say more of each. In a
+        single string they are separated by blanks. Empty: all models of the study.
+    add_models : sequence of str, or str
+        Folders, hub names or YAML files of models to measure besides.
+    count_added : bool, default=False
+        Whether estimates over models take in those that `add_models` names. They are drawn in
+        any case. What `models` names always counts.
     settings : mapping
         Replaces values under ``measures`` of the study file, for example
         ``{"n_neighbors": 5}``.
@@ -206,37 +255,49 @@ def load(
     """
     path = _path(study)
     file = _read(path, settings or {})
-    own = _zoo_models(file.zoo) if file.zoo else ()
-    listed = {_name(checkpoint.source): checkpoint for checkpoint in file.models}
-    known = dict.fromkeys([model.name for model in own] + list(listed))
-    chosen = [model for model in own if not models or model.name in models]
-    chosen += [
-        _listed(name, checkpoint)
-        for name, checkpoint in listed.items()
-        if not models or name in models
-    ]
-    found = [_found(source, known) for source in dict.fromkeys([*models, *add_models])]
-    chosen = tuple(dict.fromkeys(chosen + [model for model in found if model]))
+    models, add_models = (
+        [_absolute(name) for name in several(given, argument)]
+        for given, argument in ((models, "models"), (add_models, "add_models"))
+    )
+    own = [m for m in _zoo_models(file.zoo) if not models or m.name in models] if file.zoo else []
+    listed, found = _checkpoints(file, models, add_models)
+    chosen = own + [_listed(name, checkpoint, file) for name, checkpoint in listed.items()]
+    for name, checkpoint in found.items():
+        asked = count_added or checkpoint.source in _sources_in(models)
+        chosen.append(_added(name, checkpoint, counted=asked, own=_own_names(file)))
     ids = [model.id for model in chosen]
     for model in chosen:
         if ids.count(model.id) > 1:
             raise ValueError(f"two models are called {model.id!r}; rename the folder of one")
     named = study if study in names() else str(path.resolve())
-    choice = {"study": named, "models": list(models), "add_models": list(add_models)}
-    return Study(path.stem, file, chosen, choice | {"settings": dict(settings or {})})
+    choice = {
+        "study": named,
+        "models": models,
+        "add_models": add_models,
+        "count_added": count_added,
+        "settings": dict(settings or {}),
+    }
+    return Study(path.stem, file, tuple(chosen), choice)
 
 
-def sources(study: str) -> tuple[tuple["Source", ...], tuple[str, ...]]:
-    """What a study needs from the network: files, and models by their names on the hub.
+def sources(
+    study: str,
+    *,
+    models: str | Sequence[str] | None = (),
+    add_models: str | Sequence[str] | None = (),
+) -> tuple[tuple["Source", ...], tuple[str, ...]]:
+    """What a study needs from elsewhere: files, and models, by folder or name on the hub.
 
     Parameters
     ----------
-    study : str
+    study, models, add_models
         As in `load`.
     """
     file = _read(_path(study), {})
-    models = tuple(checkpoint.source for checkpoint in file.models)
-    return tuple(kind_of(file.stimuli).SOURCES), models
+    given = (several(models, "models"), several(add_models, "add_models"))
+    listed, found = _checkpoints(file, *given)
+    checkpoints = [*listed.values(), *found.values()]
+    return tuple(kind_of(file.stimuli).SOURCES), tuple(c.source for c in checkpoints)
 
 
 def check_stimuli(study: str) -> None:
@@ -249,6 +310,32 @@ def check_stimuli(study: str) -> None:
     """
     file = _read(_path(study), {})
     kind_of(file.stimuli).check(file.stimuli)
+
+
+def several(given: str | Sequence[str] | None, argument: str) -> list[str]:
+    """Names and paths from a list, or from a string in which blanks part them.
+
+    A blank in a path needs no quotes where the path is that of a folder or file.
+    """
+    if given is None:
+        return []
+    if not isinstance(given, str):
+        if not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
+            raise ValueError(f"{argument} is {given!r}; give a list of names")
+        return list(given)
+    if Path(given).expanduser().exists():
+        return [given] if given.strip() else []
+    try:
+        words = shlex.split(given)
+    except ValueError as error:
+        raise ValueError(f"{argument} is {given!r}: {error}; give a list of names") from error
+    names = []
+    while words:
+        lengths = range(len(words), 1, -1)
+        n = next((n for n in lengths if Path(" ".join(words[:n])).expanduser().exists()), 1)
+        names.append(" ".join(words[:n]))
+        del words[:n]
+    return names
 
 
 def kind_of(stimuli: Stimuli) -> ModuleType:
@@ -268,12 +355,16 @@ def _path(study: str) -> Path:
     )
 
 
-def _content(path: Path) -> dict[str, Any]:
+def _yaml(path: Path) -> Any:
     try:
-        content = yaml.safe_load(path.read_text())
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         problem = " ".join(str(error).split())
         raise ValueError(f"study file {str(path)!r} is not valid YAML: {problem}") from error
+
+
+def _content(path: Path) -> dict[str, Any]:
+    content = _yaml(path)
     if not isinstance(content, dict):
         raise ValueError(f"study file {str(path)!r} holds no keys; see studies/colors.yaml")
     return content
@@ -285,8 +376,15 @@ def _read(path: Path, settings: Mapping[str, Any]) -> StudyFile:
         content["models"] = _content(_path(content["models"])).get("models", [])
     if settings and isinstance(content.get("measures"), dict):
         content["measures"] |= settings
-    try:
+    with _explained(path):
         return StudyFile.model_validate(content, context=path.resolve().parent)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Let a mistake that pydantic finds be one line with its key, value and remedy."""
+    try:
+        yield
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:  # about several keys, which the message names
@@ -325,6 +423,7 @@ def _zoo_models(zoo: Zoo) -> tuple[Model, ...]:
             size,
             variant,
             seed,
+            parent=None if variant == VARIANTS[0] else f"{family}-{size}-{VARIANTS[0]}-seed{seed}",
             objective=_OBJECTIVES[family],
             architecture=_ARCHITECTURES[family],
             training_data="coloured shapes",
@@ -336,42 +435,137 @@ def _zoo_models(zoo: Zoo) -> tuple[Model, ...]:
     )
 
 
-def _listed(name: str, checkpoint: Checkpoint) -> Model:
-    """A model that the study file lists."""
-    from convexlib.checkpoints import locate
+def _own_names(file: StudyFile) -> list[str]:
+    trained = [model.name for model in _zoo_models(file.zoo)] if file.zoo else []
+    return [*dict.fromkeys(trained), *_named(file.models, ())]
 
+
+def _checkpoints(
+    file: StudyFile, models: Sequence[str], add_models: Sequence[str]
+) -> tuple[dict[str, Checkpoint], dict[str, AddedCheckpoint]]:
+    """Which checkpoints are meant, by name: those that the study lists, and others."""
+    listed = _named(file.models, ())
+    own = _own_names(file)
+    # One of the study's own may be asked for by its name or by where it comes from.
+    known = {checkpoint.source: name for name, checkpoint in listed.items()}
+    chosen = {known.get(name, name) for name in models}
+    others = [
+        checkpoint
+        for name in dict.fromkeys([*models, *add_models])
+        for checkpoint in _given(name)
+        if name not in own and checkpoint.source not in known
+    ]
+    others = list({checkpoint.source: checkpoint for checkpoint in others}.values())
+    listed = {name: of_name for name, of_name in listed.items() if not models or name in chosen}
+    return listed, _named(others, own)
+
+
+def _given(name: str) -> list[AddedCheckpoint]:
+    """A checkpoint by its folder or name, or those that a YAML file lists."""
+    path = Path(name).expanduser()
+    if path.suffix not in (".yaml", ".yml") or not path.is_file():
+        return [AddedCheckpoint(source=_absolute(name))]
+    content = _yaml(path)
+    if not isinstance(content, list):
+        raise ValueError(f"{name!r} is no list of models; see the page 'Rerun with a new model'")
+    adapter = TypeAdapter(list[AddedCheckpoint])
+    with _explained(path):
+        return adapter.validate_python(content, context=path.resolve().parent)
+
+
+def _sources_in(names: Sequence[str]) -> set[str]:
+    return {checkpoint.source for name in names for checkpoint in _given(name)}
+
+
+def _named(checkpoints: Sequence[C], taken: Collection[str]) -> dict[str, C]:
+    """Checkpoints by the names that they were given, or by as much of their paths as tells them
+    apart."""
+    paths = [_parts(checkpoint.source) for checkpoint in checkpoints]
+    named: dict[str, C] = {}
+    for checkpoint, path in zip(checkpoints, paths, strict=True):
+        n_parts = 1
+        while n_parts < len(path) and (
+            [other[-n_parts:] for other in paths].count(path[-n_parts:]) > 1
+            or "-".join(path[-n_parts:]) in taken
+        ):
+            n_parts += 1
+        name = checkpoint.name or "-".join(path[-n_parts:])
+        if name in named or name in taken:
+            raise ValueError(f"two models are called {name!r}; give one another name")
+        named[name] = checkpoint
+    return named
+
+
+def _parts(source: str) -> list[str]:
+    """The parts of a path or of a name on the hub, in letters that files and commands can have."""
+    if Path(source).is_dir():
+        parts = [*Path(source).parts[1:]]
+    else:
+        name, _, revision = source.partition("@")
+        parts = name.split("/")
+        parts[-1] += f"-{revision}" if revision else ""
+    return [re.sub(r"[^\w.-]+", "-", part) for part in parts]
+
+
+def _absolute(name: str) -> str:
+    """A path of what is there; anything else as it is."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.exists() else name
+
+
+def _listed(name: str, checkpoint: Checkpoint, file: StudyFile) -> Model:
+    """A model that the study file lists."""
+    from convexlib.checkpoints import locate, revision
+
+    folder = locate(checkpoint.source)
     return Model(
         name,
-        source=locate(checkpoint.source),
-        **checkpoint.model_dump(exclude={"source"}),
+        source=folder,
+        revision=revision(folder),
+        parent=_parent(name, checkpoint, _named(file.models, ())),
+        **checkpoint.model_dump(exclude={"source", "name", "parent"}),
     )
 
 
-def _name(source: str) -> str:
-    """What a checkpoint is called: the last part of its path or of its name on the hub."""
-    here = Path(source).expanduser()
-    return here.resolve().name if here.is_dir() else source.rsplit("/", maxsplit=1)[-1]
+def _parent(name: str, checkpoint: Checkpoint, listed: Mapping[str, Checkpoint]) -> str | None:
+    if checkpoint.parent is not None:
+        if checkpoint.parent not in listed or checkpoint.parent == name:
+            raise ValueError(
+                f"the parent of model {name!r} is {checkpoint.parent!r}; name another one of: "
+                + ", ".join(listed)
+            )
+        return checkpoint.parent
+    alike = [
+        other
+        for other, of_other in listed.items()
+        if of_other.variant == VARIANTS[0]
+        and (of_other.family, of_other.size) == (checkpoint.family, checkpoint.size)
+    ]
+    return alike[0] if checkpoint.variant != VARIANTS[0] and len(alike) == 1 else None
 
 
-def _found(source: str, known: Collection[str]) -> Model | None:
-    """A model from outside the study; None for one of its own."""
-    if source in known:
-        return None
-    from convexlib.checkpoints import locate
+def _added(name: str, checkpoint: AddedCheckpoint, *, counted: bool, own: Sequence[str]) -> Model:
+    """A model from outside the study; what the reader does not say, its configuration may."""
+    from convexlib.checkpoints import locate, revision
 
     try:
-        folder = locate(source)
+        folder = locate(checkpoint.source)
     except ValueError as error:
-        if "/" in source:
+        if "/" in checkpoint.source:
             raise
-        raise ValueError(f"{error}; the study's own models are: {', '.join(known)}") from error
-    config = json.loads((folder / "config.json").read_text())
-    model_type = config["model_type"]
+        raise ValueError(f"{error}; the study's own models are: {', '.join(own)}") from error
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    of_timm = config.get("architecture", UNKNOWN)  # as they are on the hub
+    model_type = config.get("model_type", of_timm)
     classifies = any("Classification" in name for name in config.get("architectures") or ())
     return Model(
-        name=_name(source),
-        family=_FAMILY_OF_MODEL_TYPE.get(model_type, model_type),
+        name=name,
+        family=checkpoint.family or _FAMILY_OF_MODEL_TYPE.get(model_type, model_type),
         size=ADDED,
-        variant="finetuned" if classifies else "pretrained",
+        variant=checkpoint.variant or VARIANTS[classifies],
         source=folder,
+        revision=revision(folder),
+        added=True,
+        counted=counted,
+        **checkpoint.model_dump(include={"parent", "objective", "architecture", "training_data"}),
     )

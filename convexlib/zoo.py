@@ -37,7 +37,7 @@ from transformers import (
 )
 
 from convexlib.checkpoints import load_model, load_processor, quiet
-from convexlib.settings import Architecture, Family, Training, Zoo
+from convexlib.settings import Architecture, Family, Training
 
 Splits = dict[str, tuple[np.ndarray, pd.DataFrame]]
 
@@ -64,18 +64,26 @@ class _Objective:
 
 
 def pretrain(
-    family: Family, size: str, zoo: Zoo, splits: Splits, *, seed: int, folder: Path
+    family: Family,
+    architecture: Architecture,
+    training: Training,
+    splits: Splits,
+    *,
+    patch_size: int,
+    seed: int,
+    folder: Path,
 ) -> None:
     """Train one model from scratch by the objective of its family.
 
     Parameters
     ----------
     family : {"vit", "beit", "data2vec"}
-    size : str
-        A key of `zoo.sizes`.
-    zoo : Zoo
+    architecture : Architecture
+    training : Training
     splits : dict
         `(images, labels)` by split, with splits train, validation and test.
+    patch_size : int
+        In pixels.
     seed : int
     folder : Path
         Where the checkpoint goes: weights as safetensors, configuration, image processor and
@@ -85,12 +93,14 @@ def pretrain(
         torch.manual_seed(seed)
         processor = _new_processor(family)
         pixels = {split: _pixels(processor, images) for split, (images, _) in splits.items()}
-        model, objective, targets = _PRETRAIN[family](zoo.sizes[size], zoo, splits, pixels, seed)
-        record = _fit(objective, zoo.pretraining, pixels, targets, seed)
-        _save(folder, model, processor, {"family": family, "size": size, **record})
+        shape = _shape(architecture, patch_size, pixels)
+        model, objective, targets = _PRETRAIN[family](shape, splits, pixels, seed)
+        _save(folder, model, processor, _fit(objective, training, pixels, targets, seed))
 
 
-def finetune(pretrained: Path, zoo: Zoo, splits: Splits, *, seed: int, folder: Path) -> None:
+def finetune(
+    pretrained: Path, training: Training, splits: Splits, *, seed: int, folder: Path
+) -> None:
     """Train all weights of a pretrained checkpoint to name colours, with a new linear head.
 
     Parameters are those of `pretrain`; `pretrained` is the folder that it wrote.
@@ -110,21 +120,17 @@ def finetune(pretrained: Path, zoo: Zoo, splits: Splits, *, seed: int, folder: P
         targets = {
             split: _codes(labels["color_name"], names) for split, (_, labels) in splits.items()
         }
-        record = _fit(
-            _classification("colour naming", model), zoo.finetuning, pixels, targets, seed
-        )
-        before = json.loads((pretrained / "training.json").read_text())
-        whose = {key: before[key] for key in ("family", "size")}
-        _save(folder, model, processor, whose | record)
+        objective = _classification("colour naming", model)
+        _save(folder, model, processor, _fit(objective, training, pixels, targets, seed))
 
 
-def _vit(architecture: Architecture, zoo: Zoo, splits: Splits, pixels: dict, seed: int):
+def _vit(shape: dict[str, int], splits: Splits, pixels: dict, seed: int):
     def fine_labels(labels: pd.DataFrame) -> pd.Series:
         return labels["hue"].astype(str) + " nm " + labels["shape"]
 
     names = sorted(set(fine_labels(splits["train"][1])))
     config = ViTConfig(
-        **_shape(architecture, zoo, pixels),
+        **shape,
         id2label=dict(enumerate(names)),
         label2id={name: i for i, name in enumerate(names)},
     )
@@ -137,16 +143,16 @@ def _vit(architecture: Architecture, zoo: Zoo, splits: Splits, pixels: dict, see
     return model, _classification("hue and shape", model), targets
 
 
-def _beit(architecture: Architecture, zoo: Zoo, splits: Splits, pixels: dict, seed: int):
+def _beit(shape: dict[str, int], splits: Splits, pixels: dict, seed: int):
     config = BeitConfig(
-        **_shape(architecture, zoo, pixels),
+        **shape,
         vocab_size=_N_VISUAL_TOKENS,
         use_mask_token=True,
         use_relative_position_bias=True,
         drop_path_rate=0.0,
     )
     model = BeitForMaskedImageModeling(config)
-    patches = {split: _patches(x, zoo.patch_size) for split, x in pixels.items()}
+    patches = {split: _patches(x, shape["patch_size"]) for split, x in pixels.items()}
     n_patches = patches["train"].shape[1]
     tokenizer = KMeans(_N_VISUAL_TOKENS, n_init=1, max_iter=50, random_state=seed)
     rng = np.random.default_rng(seed)
@@ -169,18 +175,18 @@ def _beit(architecture: Architecture, zoo: Zoo, splits: Splits, pixels: dict, se
     return model, objective, targets
 
 
-def _data2vec(architecture: Architecture, zoo: Zoo, splits: Splits, pixels: dict, seed: int):
+def _data2vec(shape: dict[str, int], splits: Splits, pixels: dict, seed: int):
     config = Data2VecVisionConfig(
-        **_shape(architecture, zoo, pixels),
+        **shape,
         use_mask_token=True,
         use_relative_position_bias=True,
         drop_path_rate=0.0,
     )
     student = Data2VecVisionModel(config)
     teacher = deepcopy(student).requires_grad_(False).eval()
-    head = nn.Linear(architecture.width, architecture.width)
-    n_patches = _patches(pixels["train"][:1], zoo.patch_size).shape[1]
-    n_averaged = max(1, architecture.layers // 2)
+    head = nn.Linear(shape["hidden_size"], shape["hidden_size"])
+    n_patches = _patches(pixels["train"][:1], shape["patch_size"]).shape[1]
+    n_averaged = max(1, shape["num_hidden_layers"] // 2)
 
     def predict(batch: Tensor, _: Tensor, generator: torch.Generator):
         masked = _random_mask(len(batch), n_patches, _DATA2VEC_MASKED, generator)
@@ -239,7 +245,7 @@ def _fit(
         lambda step: (
             (step + 1) / n_warmup
             if step < n_warmup
-            else 0.5 * (1 + np.cos(np.pi * (step - n_warmup) / (n_steps - n_warmup)))
+            else 0.5 * (1 + np.cos(np.pi * (step - n_warmup) / max(1, n_steps - n_warmup)))
         ),
     )
     curve = []
@@ -305,7 +311,7 @@ def _save(folder: Path, model: PreTrainedModel, processor, record: dict) -> None
     with quiet():
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
-    (folder / "training.json").write_text(json.dumps(record, indent=1))
+    (folder / "training.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
 def _new_processor(family: Family):
@@ -319,10 +325,12 @@ def _pixels(processor, images: np.ndarray) -> Tensor:
     return processor(list(images), return_tensors="pt")["pixel_values"]
 
 
-def _shape(architecture: Architecture, zoo: Zoo, pixels: dict[str, Tensor]) -> dict:
+def _shape(
+    architecture: Architecture, patch_size: int, pixels: dict[str, Tensor]
+) -> dict[str, int]:
     return {
         "image_size": pixels["train"].shape[-1],
-        "patch_size": zoo.patch_size,
+        "patch_size": patch_size,
         "num_hidden_layers": architecture.layers,
         "hidden_size": architecture.width,
         "num_attention_heads": architecture.heads,

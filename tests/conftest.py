@@ -31,6 +31,7 @@ class Workflow:
 
     folder: Path
     study: Path = TINY
+    models: str = ""
 
     @property
     def results(self) -> Path:
@@ -42,26 +43,33 @@ class Workflow:
 
     @property
     def environment(self) -> dict[str, str]:
+        """Without a network, and without any model of the hub."""
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-        return os.environ | {"CONVEXLIB_RESULTS": str(self.results), "PATH": path}
+        ours = {"CONVEXLIB_RESULTS": str(self.results), "PATH": path}
+        return os.environ | ours | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(self.folder / "hub")}
 
-    def command(self, *targets: Path, **config: str) -> list[str]:
-        config = {"study": str(self.study), "site": str(self.site), **config}
-        settings = [f"{key}={value}" for key, value in config.items()]
-        command = [sys.executable, "-m", "snakemake", *map(str, targets), "--cores", "2"]
-        return [*command, "--config", *settings]
+    def command(self, **options: str) -> list[str]:
+        site = options.pop("site", str(self.site))
+        options = {"models": self.models, "cores": "2", **options}
+        command = [str(BIN / "convexlib"), "run", str(self.study), site]
+        for name, value in options.items():
+            command += [f"--{name.replace('_', '-')}", value]
+        return command
 
-    def run(self, *targets: Path, **config: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.command(*targets, **config),
+    def run(self, **options: str) -> subprocess.CompletedProcess[str]:
+        done = self.try_to_run(**options)
+        assert done.returncode == 0, done.stdout
+        return done
+
+    def try_to_run(self, **options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(**options),
             cwd=ROOT,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert done.returncode == 0, done.stdout
-        return done
 
     def convexlib(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -59,7 +59,7 @@ def sources(server: Server, monkeypatch: pytest.MonkeyPatch) -> tuple[Source, ..
         for source in things.SOURCES
     )
     monkeypatch.setattr(downloads, "_OSF", server.osf)
-    monkeypatch.setattr(study, "sources", lambda name: (sources, ()))
+    monkeypatch.setattr(study, "sources", lambda name, **_: (sources, ()))
     return sources
 
 

@@ -124,7 +124,7 @@ def test_the_example_of_the_page_is_a_study(
     content["measures"]["n_neighbors"] = 5
     (tmp_path / "my-study.yaml").write_text(yaml.safe_dump(content))
     study = studies.load(str(tmp_path / "my-study.yaml"))
-    assert len(steps.labels(study, "test")) == 32
+    assert len(steps.images(study, "test")[1]) == 32
 
 
 def test_a_mistake_in_the_judgments_shows_before_anything_runs(tmp_path: Path) -> None:
@@ -154,3 +154,16 @@ def test_a_mistake_in_the_file_is_named(tmp_path: Path, change: dict, message: s
     with pytest.raises(ValueError, match=message) as error:
         studies.load(str(path))
     assert "\n" not in str(error.value)
+
+
+def test_a_step_that_fails_shows_its_reason_on_the_screen(tmp_path: Path) -> None:
+    make_images(tmp_path / "my-images")
+    (tmp_path / "my-images" / "cold" / "cold 0.jpg").write_bytes(b"no image")
+    (tmp_path / "judgments.txt").write_text("cold 1,cold 2,warm 1\n")
+    stimuli = {"kind": "folder", "images": "my-images", "triplets": "judgments.txt"}
+    failing = Workflow(tmp_path, write_study(tmp_path / "mine.yaml", stimuli, measures=MEASURES))
+    done = failing.try_to_run()
+    assert done.returncode != 0
+    assert "cold 0.jpg' is no image; remove or replace it" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "a step failed; its last words are above" in done.stdout.splitlines()[-1]

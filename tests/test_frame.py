@@ -114,7 +114,7 @@ def test_every_notebook_and_every_page_is_in_the_contents() -> None:
 
 
 @of_each(NOTEBOOKS)
-def test_a_notebook_takes_the_four_parameters(path: Path) -> None:
+def test_a_notebook_takes_the_five_parameters(path: Path) -> None:
     (parameters,) = (c for c in cells(path) if "parameters" in c.metadata.get("tags", ()))
     assigned = {
         target.id
@@ -123,7 +123,7 @@ def test_a_notebook_takes_the_four_parameters(path: Path) -> None:
         for target in statement.targets
         if isinstance(target, ast.Name)
     }
-    assert assigned == {"study", "models", "add_models", "settings"}
+    assert assigned == {"study", "models", "add_models", "count_added", "settings"}
 
 
 @of_each(NOTEBOOKS)

@@ -1,5 +1,6 @@
 """The study of the 92 images, with real images and judgments, from its file to its pages."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,14 @@ from tests.conftest import Workflow, check_book, data, write_study
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """One's own model alone, in the place of those that the study lists; a blank in all paths."""
     data("images92")
-    folder = tmp_path_factory.mktemp("images92")
-    file = write_study(folder / "mini92.yaml", {"kind": "images92", "n_triplets": 200})
-    run = Workflow(folder, file)
+    folder = tmp_path_factory.mktemp("92 images")
+    stimuli = {"kind": "images92", "n_triplets": 200}
+    file = write_study(folder / "mini 92.yaml", stimuli, models="images92")
+    run = Workflow(folder, file, models=str(folder / "small"))
+    checked = run.convexlib("check", str(file), "--models", run.models)
+    assert (checked.returncode, checked.stderr) == (0, "")
     run.run()
     return run
 
@@ -27,7 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 @pytest.fixture
 def study(run: Workflow, monkeypatch: pytest.MonkeyPatch) -> studies.Study:
     monkeypatch.setenv("CONVEXLIB_RESULTS", str(run.results))
-    return studies.load(str(run.study))
+    return studies.load(str(run.study), models=run.models)
 
 
 def test_the_study_runs_from_its_file_to_its_pages(run: Workflow, study: studies.Study) -> None:
@@ -43,13 +48,14 @@ def test_the_study_runs_from_its_file_to_its_pages(run: Workflow, study: studies
         assert "Ekman" not in text
 
 
-def test_the_listed_model_has_the_attributes_of_the_file(study: studies.Study) -> None:
+def test_of_the_chosen_model_its_files_say_what_they_know(study: studies.Study) -> None:
     (model,) = study.models
     assert model.id == "small"
+    assert model.counted
     assert model.attributes == {
-        "objective": "labels",
+        "objective": "unknown",
         "architecture": "unknown",
-        "size": "base",
+        "size": "unknown",
         "training data": "unknown",
         "fine-tuning": "none",
     }
@@ -94,3 +100,11 @@ def test_a_study_of_images_cannot_train_and_must_list(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(content | {"zoo": zoo}))
     with pytest.raises(ValueError, match="cannot train a zoo; list models instead"):
         studies.load(str(path))
+
+
+def test_what_one_model_cannot_say_is_left_out_of_the_text(run: Workflow) -> None:
+    for page in (run.site / "notebooks").glob("*.html"):
+        article = page.read_text(encoding="utf-8").partition("<article")[2]
+        for row in re.findall(r"<tr.*?</tr>", article, flags=re.DOTALL):
+            assert row.count("not measured here") < max(1, row.count("<td") - 1), (page, row)
+        assert "by not measured here" not in article

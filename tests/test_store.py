@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convexlib import store
-from convexlib.store import DamagedResultWarning, Result
+from convexlib.store import DamagedResultWarning, Known, Result
 
 CONTENT = b"precious numbers"
 
@@ -25,13 +25,13 @@ RACER = """
 import sys, time
 from convexlib.store import Result
 
-def write(folder):
+def write(folder, **_):
     time.sleep(0.3)
     (folder / "data").write_bytes(b"precious numbers")
 
 while time.time() < float(sys.argv[1]):
     pass
-folder = Result("a/result", {"x": 1}, write).get()
+folder = Result("a/result", write, {"x": 1}).get()
 print(folder, (folder / "data").read_bytes())
 """
 
@@ -39,20 +39,20 @@ SLOW = """
 import time
 from convexlib.store import Result
 
-def write(folder):
+def write(folder, **_):
     for i in range(200):
         (folder / f"data{i}").write_bytes(b"precious numbers")
         print("begun", flush=True)
         time.sleep(0.002)
 
-Result("a/result", {"x": 1}, write).get()
+Result("a/result", write, {"x": 1}).get()
 """
 
 MANY = """
 from convexlib.store import Result
 
 for i in range(300):
-    Result(f"many/{i}", {}, lambda folder: (folder / "data").write_bytes(b"numbers")).get()
+    Result(f"many/{i}", lambda folder: (folder / "data").write_bytes(b"numbers")).get()
 """
 
 STUDY_FINGERPRINTS = """
@@ -78,7 +78,7 @@ class Written:
         self.content = content
         self.calls = 0
 
-    def __call__(self, folder: Path) -> None:
+    def __call__(self, folder: Path, **_: Any) -> None:
         self.calls += 1
         (folder / "deep").mkdir()
         (folder / "data").write_bytes(self.content)
@@ -98,8 +98,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return a_result(Written()).get()
 
 
-def a_result(write: Callable[[Path], None], **dependencies: Any) -> Result:
-    return Result("a/result", dependencies or {"x": 1}, write)
+def a_result(write: Callable[..., None], **inputs: Any) -> Result:
+    return Result("a/result", write, inputs or {"x": 1})
 
 
 def python(code: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -144,7 +144,7 @@ def test_the_store_is_in_the_project_unless_the_environment_says_otherwise(
 def test_a_result_says_what_it_depends_on() -> None:
     folder = a_result(Written(), model="vit", layers=6).get()
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["dependencies"] == {"model": "vit", "layers": 6}
+    assert manifest["dependencies"]["inputs"] == {"model": "vit", "layers": 6}
     assert sorted(manifest["files"]) == ["data", "deep/more"]
 
 
@@ -176,7 +176,7 @@ def test_the_order_of_dependencies_does_not_matter(dependencies: dict, random: A
 @settings(deadline=None)
 @given(*2 * [st.dictionaries(NAMES, st.integers(0, 3), min_size=1, max_size=3)])
 def test_fingerprints_agree_just_when_dependencies_do(one: dict, other: dict) -> None:
-    agree = Result("r", one, Written()).fingerprint == Result("r", other, Written()).fingerprint
+    agree = Result("r", Written(), one).fingerprint == Result("r", Written(), other).fingerprint
     assert agree == (one == other)
 
 
@@ -190,7 +190,7 @@ def test_fingerprints_of_a_study_are_the_same_in_every_process() -> None:
 
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_a_write_that_fails_leaves_nothing_behind(root: Path, failure: type[BaseException]) -> None:
-    def write(folder: Path) -> None:
+    def write(folder: Path, **_: Any) -> None:
         (folder / "data").write_bytes(CONTENT)
         raise failure("no luck")
 
@@ -200,7 +200,7 @@ def test_a_write_that_fails_leaves_nothing_behind(root: Path, failure: type[Base
 
 
 def test_a_write_that_failed_is_tried_again() -> None:
-    def fails(folder: Path) -> None:
+    def fails(folder: Path, **_: Any) -> None:
         raise RuntimeError("no luck")
 
     with pytest.raises(RuntimeError):
@@ -226,7 +226,7 @@ RESUMING = """
 import sys, time
 from convexlib.store import Result
 
-def write(folder):
+def write(folder, **_):
     for i in range(20):
         part = folder / f"part{i}"
         if not part.exists():
@@ -234,7 +234,7 @@ def write(folder):
             print("written", flush=True)
             time.sleep(0.02)
 
-Result("a/result", {"x": 1}, write, resumes=True).get()
+Result("a/result", write, {"x": 1}, resumes=True).get()
 """
 
 
@@ -407,7 +407,7 @@ def test_a_sweep_removes_what_was_abandoned_and_nothing_else(root: Path) -> None
         partial.mkdir()
         (partial / "data").write_bytes(CONTENT)
     a_month_ago = time.time() - 30 * 24 * 3600
-    for path in (old, folder):
+    for path in (old, old / "data", folder):
         os.utime(path, (a_month_ago, a_month_ago))
     store.sweep()
     assert not old.exists()
@@ -424,70 +424,70 @@ def test_a_sweep_does_not_disturb_a_run_nor_a_run_a_sweep(root: Path) -> None:
     assert len(list((root / "many").iterdir())) == 300
 
 
+def test_a_sweep_leaves_what_is_being_written_however_old_it_looks(root: Path) -> None:
+    """The folder of an extraction is as old as its first file, and its lock as old as itself."""
+    with python(RESUMING, "first") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        a_month_ago = time.time() - 30 * 24 * 3600
+        for path in partial_folders(root):
+            for inside in (path, *path.rglob("*")):
+                os.utime(inside, (a_month_ago, a_month_ago))
+        store.sweep()
+        _, error = process.communicate()
+    assert error == ""
+    assert store.is_whole(a_result(Written()).folder, thoroughly=True)
+
+
+def test_a_sweep_looks_at_the_newest_file_of_what_was_left(root: Path) -> None:
+    left = root / "a" / ".partial-result"
+    (left / "test").mkdir(parents=True)
+    (left / "test" / "batch").write_bytes(CONTENT)
+    a_month_ago = time.time() - 30 * 24 * 3600
+    for path in (left / "test", left):
+        os.utime(path, (a_month_ago, a_month_ago))
+    store.sweep()
+    assert (left / "test" / "batch").exists()
+
+
 def test_an_empty_store_can_be_swept(root: Path) -> None:
     store.sweep()
     assert not root.exists()
 
 
-SOURCE = """
-\"\"\"A module.\"\"\"
-LIMIT = 3
-\"\"\"A constant.\"\"\"
+def test_a_receipt_is_there_just_when_all_its_results_are(root: Path) -> None:
+    one, other = a_result(Written(), x=1), a_result(Written(), x=2)
+    one.get()
+    receipt = store.receipt("both", [one, other])
+    assert not receipt.exists()
+    other.get()
+    assert store.receipt("both", [one, other]) == receipt
+    assert receipt.exists()
+    truncate(other.folder)
+    assert not store.receipt("both", [one, other]).exists()
+    assert other.folder.exists()  # to look for a result never removes one
 
 
-class Thing:
-    \"\"\"A class.\"\"\"
+def test_a_writer_gets_the_folders_of_other_results_and_values_as_they_are() -> None:
+    def write(folder: Path, *, first: Path, several: list[Path], number: int, path: Path) -> None:
+        found = [(part / "data").read_bytes() for part in (first, *several)]
+        (folder / "data").write_bytes(b"".join(found) + bytes([number]))
+        assert path == Path("here")
 
-    def double(self, x):
-        \"\"\"A function.\"\"\"
-        # A comment.
-        return 2 * x
-"""
-
-
-def hash_of(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    tree = tmp_path / f"tree{len(list(tmp_path.iterdir()))}"
-    (tree / "convexlib").mkdir(parents=True)
-    (tree / "convexlib" / "module.py").write_text(source)
-    monkeypatch.setattr(store, "ROOT", tree)
-    return store.of_code("module.py")
+    one, other = a_result(Written(b"one"), x=1), a_result(Written(b"other"), x=2)
+    inputs = {"first": one, "several": [other], "number": 7, "path": Known(Path("here"), by="x")}
+    folder = Result("a/joined", write, inputs).get()
+    assert (folder / "data").read_bytes() == b"oneother" + bytes([7])
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("A module.", "The module."),
-        ("A constant.", "The constant."),
-        ("A class.", "The class."),
-        ("A function.", "The function."),
-        ("# A comment.", "# Another comment."),
-        ("        # A comment.\n", ""),
-        ('    """A class."""\n\n', ""),
-        ("2 * x", "(2*x)"),
-    ],
-)
-def test_words_about_code_do_not_count(
-    old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changed = SOURCE.replace(old, new)
-    assert changed != SOURCE
-    before = hash_of(SOURCE, tmp_path, monkeypatch)
-    assert hash_of(changed, tmp_path, monkeypatch) == before
+def test_what_cannot_be_fingerprinted_is_no_input() -> None:
+    with pytest.raises(TypeError, match="an input is a PosixPath; give it as Known"):
+        a_result(Written(), path=Path("here")).fingerprint  # noqa: B018
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [("2 * x", "3 * x"), ("LIMIT = 3", "LIMIT = 4"), ("double", "twice"), ("2 * x", "'2 * x'")],
-)
-def test_changed_code_counts(
-    old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = hash_of(SOURCE, tmp_path, monkeypatch)
-    assert hash_of(SOURCE.replace(old, new), tmp_path, monkeypatch) != before
-
-
-def test_every_named_module_counts() -> None:
-    assert store.of_code("checks.py", "study.py") != store.of_code("checks.py", "settings.py")
+def test_another_result_behind_it_gives_another_result() -> None:
+    one, other = (Result("b", Written(), {"a": a_result(Written(), x=x)}) for x in (1, 2))
+    assert one.folder != other.folder
 
 
 def test_a_changed_file_has_another_hash(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A study says what it holds, and refuses what it cannot use in one line that helps."""
 
 import copy
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from transformers import (
     ViTModel,
 )
 
+from convexlib import steps
 from convexlib import study as studies
 from convexlib.store import ROOT
 from tests.conftest import write_study
@@ -119,6 +121,10 @@ def test_every_study_that_comes_with_the_project_loads() -> None:
     assert len(models) == len(set(models)) == 12
     assert studies.sources("things")[1] == models
     assert studies.sources("colors") == ((), ())
+    # With models of one's own, those that the study lists are not needed.
+    own = "somebody/model"
+    assert studies.sources("images92", models=own) == (files, (own,))
+    assert studies.sources("images92", models=models[0])[1] == models[:1]
 
 
 def test_a_study_loads_again_from_its_choice(vit: Path) -> None:
@@ -370,15 +376,155 @@ def test_a_model_of_text_is_refused(tmp_path: Path) -> None:
     assert "a model of text cannot be used" in message
 
 
-def test_two_added_models_of_one_name_are_refused(vit: Path, tmp_path: Path) -> None:
+def test_two_added_models_of_one_name_are_told_apart_by_their_folders(
+    vit: Path, tmp_path: Path
+) -> None:
     other = shutil.copytree(vit, tmp_path / "other" / "my-vit")
-    message = refusal("colors", add_models=[str(vit), str(other)])
-    assert "two models are called 'my-vit'; rename the folder of one" in message
+    models = studies.load("colors", models=[str(vit), str(other)]).models
+    assert [model.name for model in models] == [f"{vit.parent.name}-my-vit", "other-my-vit"]
+    assert [model.source for model in models] == [vit, other]
+
+
+def test_two_listed_models_of_one_name_are_both_in_the_study(tmp_path: Path) -> None:
+    path = write_study(tmp_path / "mine.yaml", {"kind": "images92", "n_triplets": 200})
+    content = yaml.safe_load(path.read_text())
+    (entry,) = content["models"]
+    entries = []
+    for run, variant in (("run0", "pretrained"), ("run1", "finetuned")):
+        folder = shutil.copytree(tmp_path / "small", tmp_path / run / "checkpoint-500")
+        entries.append(entry | {"source": str(folder), "variant": variant})
+    path.write_text(yaml.safe_dump(content | {"models": entries}))
+    models = studies.load(str(path)).models
+    assert [model.name for model in models] == ["run0-checkpoint-500", "run1-checkpoint-500"]
+    assert [model.parent for model in models] == [None, "run0-checkpoint-500"]
+    (chosen,) = studies.load(str(path), models=["run1-checkpoint-500"]).models
+    assert chosen == models[1]
+    named = [entry | {"name": name} for entry, name in zip(entries, "ab", strict=True)]
+    path.write_text(yaml.safe_dump(content | {"models": named}))
+    assert [model.name for model in studies.load(str(path)).models] == ["a", "b"]
 
 
 def test_an_added_model_may_not_be_called_like_one_of_the_study(vit: Path, tmp_path: Path) -> None:
     other = shutil.copytree(vit, tmp_path / "vit-base-pretrained-seed0")
     assert "'vit-base-pretrained-seed0'; rename" in refusal("colors", add_models=[str(other)])
+
+
+def test_seeds_of_one_kind_are_one_kind_and_their_parents_must_be_said(tmp_path: Path) -> None:
+    path = write_study(tmp_path / "mine.yaml", {"kind": "images92", "n_triplets": 200})
+    content = yaml.safe_load(path.read_text())
+    (entry,) = content["models"]
+    entries = [
+        entry | {"name": f"{variant}-{seed}", "variant": variant}
+        for variant in ("pretrained", "finetuned")
+        for seed in range(2)
+    ]
+    path.write_text(yaml.safe_dump(content | {"models": entries}))
+    study = studies.load(str(path))
+    assert len({model.kind for model in study.models}) == 1
+    assert [model.parent for model in study.models] == [None] * 4
+    entries[3]["parent"] = "pretrained-1"
+    path.write_text(yaml.safe_dump(content | {"models": entries}))
+    study = studies.load(str(path))
+    assert [study.root(model).id for model in study.models] == [
+        "pretrained-0",
+        "pretrained-1",
+        "finetuned-0",
+        "pretrained-1",
+    ]
+    entries[3]["parent"] = "nobody"
+    path.write_text(yaml.safe_dump(content | {"models": entries}))
+    assert "the parent of model 'finetuned-1' is 'nobody'; name another one of" in refusal(
+        str(path)
+    )
+
+
+def test_lineages_of_the_zoo_are_seeds_and_kinds_are_not() -> None:
+    study = studies.load("colors")
+    assert len({study.root(model).id for model in study.models}) == 18
+    assert len({study.root(model).kind for model in study.models}) == 6
+
+
+@pytest.mark.parametrize(
+    ("models", "add_models", "count_added", "counted"),
+    [
+        (["vit-base-pretrained"], ["{}"], False, [True, True, True, False]),
+        (["vit-base-pretrained"], ["{}"], True, [True, True, True, True]),
+        (["vit-base-pretrained", "{}"], [], False, [True, True, True, True]),
+        (["{}"], ["{}"], False, [True]),
+    ],
+)
+def test_a_model_that_was_added_counts_only_if_asked(
+    vit: Path, models: list[str], add_models: list[str], count_added: bool, counted: list[bool]
+) -> None:
+    names = [[name.format(vit) for name in given] for given in (models, add_models)]
+    study = studies.load("colors", models=names[0], add_models=names[1], count_added=count_added)
+    assert [model.counted for model in study.models] == counted
+
+
+def test_more_can_be_said_of_a_model_in_a_file(vit: Path, tmp_path: Path) -> None:
+    shutil.copytree(vit, tmp_path / "my-vit")
+    path = tmp_path / "my-models.yaml"
+    said = {"name": "dino", "family": "dino", "variant": "finetuned", "objective": "views"}
+    path.write_text(yaml.safe_dump([{"source": "my-vit"} | said]))
+    (model,) = studies.load("colors", models=str(path)).models
+    assert {key: getattr(model, key) for key in said} == said
+    assert model.source == tmp_path / "my-vit"
+    assert model.attributes["fine-tuning"] == "fine-tuned"
+    path.write_text(yaml.safe_dump([{"source": "my-vit", "variety": "x"}]))
+    assert "key '0.variety' (value 'x'): no such key" in refusal("colors", add_models=[str(path)])
+    path.write_text("source: my-vit\n")
+    assert "is no list of models" in refusal("colors", add_models=[str(path)])
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("a b", ["a", "b"]),
+        ("{}/my model", ["{}/my model"]),
+        ("a {}/my model b", ["a", "{}/my model", "b"]),
+        ("'{}/my model' b", ["{}/my model", "b"]),
+        ("", []),
+        (None, []),
+        (["a b"], ["a b"]),
+    ],
+)
+def test_blanks_part_names_but_not_the_path_of_what_is_there(
+    tmp_path: Path, given: str | list[str] | None, expected: list[str]
+) -> None:
+    (tmp_path / "my model").mkdir()
+    given = given.format(tmp_path) if isinstance(given, str) else given
+    assert studies.several(given, "models") == [name.format(tmp_path) for name in expected]
+
+
+def test_the_revision_of_a_model_of_the_hub_is_a_part_of_its_name() -> None:
+    assert studies._parts("google/vit@refs/pr/1") == ["google", "vit-refs-pr-1"]
+    assert studies._parts("google/vit") == ["google", "vit"]
+
+
+@pytest.mark.parametrize("given", [3, {"a": 1}, [1], b"a"])
+def test_models_that_are_no_names_are_refused(given: Any) -> None:
+    assert f"models is {given!r}; give a list of names" in refusal("colors", models=given)
+
+
+def test_a_fine_tuned_model_alone_knows_what_it_was_made_from() -> None:
+    study = studies.load("colors", models=["vit-base-finetuned"])
+    assert [study.parent(model).id for model in study.models] == [
+        f"vit-base-pretrained-seed{seed}" for seed in (0, 1, 2)
+    ]
+    steps.measures(study, study.models[0]).fingerprint  # noqa: B018
+
+
+def test_a_model_of_timm_as_it_is_on_the_hub_has_a_family(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its configuration has no model_type. Whether timm is here is another matter."""
+    monkeypatch.setattr("convexlib.checkpoints.check", lambda folder: None)
+    folder = tmp_path / "vit_small_patch16_224.dino"
+    folder.mkdir()
+    about = {"architecture": "vit_small_patch16_224", "pretrained_cfg": {"tag": "dino"}}
+    (folder / "config.json").write_text(json.dumps(about))
+    (model,) = studies.load("colors", models=[str(folder)]).models
+    assert (model.name, model.family) == (folder.name, "vit_small_patch16_224")
 
 
 def test_asking_for_a_model_that_the_study_lacks_names_those_it_has() -> None:
@@ -425,6 +571,16 @@ def test_a_batch_that_is_not_there_is_refused_before_anything_is_computed(tmp_pa
     assert len(done.stderr.splitlines()) == 1
     assert "no batch 'vit-huge'; it has: vit-base, vit-large" in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    path = write_study(tmp_path / "mine.yaml", {"kind": "images92", "n_triplets": 200})
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    for source in ("a/model", "~nobody-of-that-name/model"):
+        path.write_text(path.read_text().replace(str(tmp_path / "small"), source))
+        assert "key 'models.0.source'" in refusal(str(path))
+        path.write_text(path.read_text().replace(source, str(tmp_path / "small")))
 
 
 def test_a_listed_folder_is_seen_from_the_study_file(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def archive(rng: np.random.Generator) -> bytes:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """Fetched from a server that is busy, hangs up and breaks off on the way."""
     real = data("things")
-    folder = tmp_path_factory.mktemp("things")
+    folder = tmp_path_factory.mktemp("THINGS in miniature")
     rng = np.random.default_rng(0)
     threes = np.stack([rng.choice(1854, 3, replace=False) for _ in range(N_TRAINING)])
     repeated = np.repeat(threes[:N_REPEATED], N_PEOPLE, axis=0)
@@ -96,12 +96,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
         patch.setenv(things.PASSWORD, "secret")
         downloads._listing.cache_clear()
         server.plan = ["503", "429", "hang up", *["serve"] * 20, "cut"]
-        file = write_study(folder / "minithings.yaml", STIMULI)
-        fetched = CliRunner().invoke(cli.app, ["fetch", str(file)])
+        file = write_study(folder / "minithings.yaml", STIMULI, models="images92")
+        own = str(folder / "small")
+        fetched = CliRunner().invoke(cli.app, ["fetch", str(file), "--models", own])
         assert fetched.exit_code == 0, (fetched.output, fetched.exception)
         for cached in (things.concepts, things.read_triplets):
             cached.cache_clear()
-        run = Workflow(folder, file)
+        run = Workflow(folder, file, models=own)
         patch.delenv(things.PASSWORD)
         run.run()
         yield run
@@ -111,7 +112,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 def study(run: Workflow, monkeypatch: pytest.MonkeyPatch) -> studies.Study:
     monkeypatch.setenv("CONVEXLIB_RESULTS", str(run.results))
     monkeypatch.setenv("CONVEXLIB_DATA", str(run.folder / "data"))
-    return studies.load(str(run.study))
+    return studies.load(str(run.study), models=run.models)
 
 
 def test_the_study_runs_from_the_network_to_its_pages(run: Workflow, study: studies.Study) -> None:
@@ -163,8 +164,8 @@ def test_repeated_judgments_have_their_ceiling(study: studies.Study) -> None:
 def test_all_images_can_be_asked_for(run: Workflow, study: studies.Study, tmp_path: Path) -> None:
     path = write_study(tmp_path / "all.yaml", STIMULI | {"images": "all"})
     every = studies.load(str(path))
-    assert len(steps.labels(every, "test")) == 1854 + 20
-    assert len(steps.labels(every, "reference")) == 1854
+    assert len(steps.images(every, "test")[1]) == 1854 + 20
+    assert len(steps.images(every, "reference")[1]) == 1854
     assert steps.images(every, "test")[0][0].size == (32, 32)
 
 

@@ -10,7 +10,7 @@ from transformers import AutoImageProcessor, AutoModel, AutoModelForImageClassif
 
 from convexlib import study as studies
 from convexlib import zoo
-from convexlib.settings import Zoo
+from convexlib.settings import Architecture, Training
 from convexlib.stimuli import colors
 from tests.conftest import TINY
 
@@ -18,21 +18,25 @@ FAMILIES = ("vit", "beit", "data2vec")
 SPLITS = colors.splits(studies.load(str(TINY)).file.stimuli)
 
 
-def settings(epochs: int = 1) -> Zoo:
-    training = {"epochs": epochs, "batch_size": 16, "learning_rate": 3e-3}
-    return Zoo(
-        families=FAMILIES,
-        sizes={"base": {"layers": 2, "width": 16, "heads": 2}},
-        seeds=(0,),
-        patch_size=8,
-        pretraining=training,
-        finetuning=training,
-    )
+ARCHITECTURE = Architecture(layers=2, width=16, heads=2)
 
 
-def pretrained(family: str, folder: Path, *, seed: int = 0, epochs: int = 1) -> Path:
-    zoo.pretrain(family, "base", settings(epochs), SPLITS, seed=seed, folder=folder)
+def settings(epochs: int = 1, warmup: float = 0.1) -> Training:
+    return Training(epochs=epochs, batch_size=16, learning_rate=3e-3, warmup=warmup)
+
+
+def pretrained(
+    family: str, folder: Path, *, seed: int = 0, epochs: int = 1, warmup: float = 0.1
+) -> Path:
+    training = settings(epochs, warmup)
+    options = {"patch_size": 8, "seed": seed, "folder": folder}
+    zoo.pretrain(family, ARCHITECTURE, training, SPLITS, **options)
     return folder
+
+
+def test_a_warm_up_of_nearly_all_steps_can_be_trained(tmp_path: Path) -> None:
+    folder = pretrained("vit", tmp_path, warmup=0.99)
+    assert json.loads((folder / "training.json").read_text())["n_steps"] == 7
 
 
 @pytest.mark.parametrize("family", FAMILIES)
