@@ -11,19 +11,13 @@ from convexlib import book, steps, store
 from convexlib import study as studies
 
 
-def given(name, default):
-    """A value of --config, which Snakemake reads as YAML, as it was written."""
-    value = config.get(name)
-    return default if value is None else value
-
-
 study = studies.load(
-    str(given("study", "") or "colors"),
-    models=given("models", ""),
-    add_models=given("add_models", ""),
-    count_added=str(given("count_added", "")).lower() in ("true", "yes", "1"),
+    str(config.get("study") or "colors"),
+    models=config.get("models"),
+    add_models=config.get("add_models"),
+    count_added=str(config.get("count_added")).lower() in ("true", "yes", "1"),
 )
-SITE = Path(given("site", "") or "_build/html")
+SITE = Path(config.get("site") or "_build/html")
 LOGS = store.root() / "logs" / f"{study.name}-{store.fingerprint(study.choice)}"
 CHOICE = ["--models", join(study.choice["models"]), "--add-models", join(study.choice["add_models"])]
 CHOICE += ["--count-added"] if study.choice["count_added"] else []
@@ -33,13 +27,10 @@ NOTEBOOKS = book.notebooks(study)
 
 def convexlib(command, *arguments):
     """A command whose words go to a log, and to the screen if it fails."""
-    log = quote(str(log_of(command, *arguments)))
+    name = "-".join([command, *(Path(argument).name for argument in arguments)])
+    log = quote(str(LOGS / f"{name}.log"))
     line = join(["convexlib", command, study.choice["study"], *arguments, *CHOICE])
     return f"{line} 2> {log} || {{ tail -n 12 {log} >&2; exit 1; }}"
-
-
-def log_of(command, *arguments):
-    return LOGS / f"{'-'.join([command, *(Path(a).name for a in arguments)])}.log"
 
 
 def receipt(name, results):
@@ -50,26 +41,19 @@ def receipt(name, results):
     return ancient(str(store.receipt(name, results)))
 
 
-def receipts(step):
-    """What a step leaves for each batch that it has a result of."""
-    names = {"checkpoint": "train", "representations": "represent", "measures": "measure"}
-    batches = {
-        batch: [model for model in models if step != "checkpoint" or model.source is None]
-        for batch, models in BATCHES.items()
-    }
+def receipts(command, batches):
+    """What a command leaves for each batch."""
+    step = steps.OF_BATCH[command]
     return {
-        batch: receipt(
-            f"{names[step]}_{batch}", [getattr(steps, step)(study, model) for model in models]
-        )
+        batch: receipt(f"{command}_{batch}", [step(study, model) for model in models])
         for batch, models in batches.items()
-        if models
     }
 
 
 STIMULI = receipt("stimuli", [steps.stimuli(study)])
-TRAINED = receipts("checkpoint")
-REPRESENTED = receipts("representations")
-MEASURED = receipts("measures")
+TRAINED = receipts("train", {b: ms for b, ms in BATCHES.items() if ms[0].source is None})
+REPRESENTED = receipts("represent", BATCHES)
+MEASURED = receipts("measure", BATCHES)
 EXECUTED = {
     name: receipt(f"notebook_{name}", [book.executed(study, name)]) for name in NOTEBOOKS
 }

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -23,12 +23,15 @@ app = typer.Typer(
 
 Batch = Annotated[str, typer.Argument(help="Models that share a process, e.g. vit-base.")]
 
-_CHOICE = {
-    "models": Annotated[str, typer.Option(help="Only these models, separated by spaces.")],
-    "add_models": Annotated[str, typer.Option(help="Models to add, separated by spaces.")],
-    "count_added": Annotated[
-        bool, typer.Option("--count-added", help="Let estimates take in the added models.")
-    ],
+_CHOICE = {  # with what each is by default
+    "models": (Annotated[str, typer.Option(help="Only these models, separated by spaces.")], ""),
+    "add_models": (Annotated[str, typer.Option(help="Models to add, separated by spaces.")], ""),
+    "count_added": (
+        Annotated[
+            bool, typer.Option("--count-added", help="Let estimates take in the added models.")
+        ],
+        False,
+    ),
 }
 
 
@@ -43,14 +46,21 @@ class Choice(dict[str, Any]):
         return studies.sources(self["study"], models=self["models"], add_models=self["add_models"])
 
 
+COLORS = Choice(study="colors")
+
+
 def command(function: Callable[..., None]) -> Callable[..., None]:
-    """A command that takes a study and, after its own arguments, which models are meant."""
+    """A command that takes a study and, after its own arguments, which models are meant.
+
+    A default of the function says which study is meant where none is given.
+    """
     study = Annotated[str, typer.Argument(help="A name in studies/, or a YAML file.")]
     kind = Parameter.POSITIONAL_OR_KEYWORD
-    own = [*signature(function).parameters.values()][1:]
+    choice, *own = signature(function).parameters.values()
+    default = Parameter.empty if choice.default is Parameter.empty else choice.default["study"]
     options = [
-        Parameter(name, kind, annotation=annotation, default=False if name == "count_added" else "")
-        for name, annotation in _CHOICE.items()
+        Parameter(name, kind, annotation=annotation, default=default)
+        for name, (annotation, default) in _CHOICE.items()
     ]
 
     @wraps(function)
@@ -59,7 +69,11 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         function(Choice(study=study, **choice), **arguments)
 
     called.__signature__ = signature(function).replace(
-        parameters=[Parameter("study", kind, annotation=study), *own, *options]
+        parameters=[
+            Parameter("study", kind, annotation=study, default=default),
+            *own,
+            *options,
+        ]
     )
     called.__annotations__ = {
         p.name: p.annotation for p in called.__signature__.parameters.values()
@@ -137,19 +151,19 @@ def stimuli(choice: Choice) -> None:
 @command
 def train(choice: Choice, batch: Batch) -> None:
     """Train the models of a batch: from scratch, then fine-tuned, for every seed."""
-    _run("train", "checkpoint", choice, batch)
+    _run("train", choice, batch)
 
 
 @command
 def represent(choice: Choice, batch: Batch) -> None:
     """Store the representations of a batch of models at every layer."""
-    _run("represent", "representations", choice, batch)
+    _run("represent", choice, batch)
 
 
 @command
 def measure(choice: Choice, batch: Batch) -> None:
     """Store all measures of a batch of models at every layer."""
-    _run("measure", "measures", choice, batch)
+    _run("measure", choice, batch)
 
 
 @command
@@ -171,7 +185,7 @@ def render(
 
 
 @command
-def notebooks(choice: Choice) -> None:
+def notebooks(choice: Choice = COLORS) -> None:
     """Write the notebooks for a study as .ipynb beside their sources, to open in JupyterLab."""
     from convexlib import book
 
@@ -197,7 +211,7 @@ def _in_a_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _run(rule: str, step: str, choice: Choice, batch: str) -> None:
+def _run(rule: str, choice: Choice, batch: str) -> None:
     from convexlib import steps
 
     study = choice.load()
@@ -206,12 +220,11 @@ def _run(rule: str, step: str, choice: Choice, batch: str) -> None:
         raise ValueError(
             f"study {choice['study']!r} has no batch {batch!r}; it has: {', '.join(batches)}"
         )
-    _get(f"{rule}_{batch}", [getattr(steps, step)(study, model) for model in batches[batch]])
+    _get(f"{rule}_{batch}", [steps.OF_BATCH[rule](study, model) for model in batches[batch]])
 
 
-def _get(name: str, results: Iterable[Result]) -> None:
+def _get(name: str, results: Sequence[Result]) -> None:
     """Compute what is not stored, and leave the receipt that the workflow looks for."""
-    results = list(results)
     for result in results:
         result.get()
     store.receipt(name, results)

@@ -383,7 +383,7 @@ def _aligned(layer: _Layer) -> Iterator[Row]:
     Folds and halves are the same for all transforms, and the original space is judged on the
     very same triplets, by the same similarity.
     """
-    if _alike(layer.reference):
+    if checks.alike(layer.reference):
         return  # nothing to fit to
     original_is_judged = False
     for kind in layer.settings.transform.kinds:
@@ -429,7 +429,7 @@ def _fits(kind: str, layer: _Layer) -> _Fits:
     with warnings.catch_warnings():
         # Where the objective has no minimum, the bound on the iterations ends a fit.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        # Where a transform leaves nothing, `_alike` sees it, and what is measured is at chance.
+        # Where a transform leaves nothing, all rows are alike, and what is measured is at chance.
         warnings.simplefilter("ignore", CollapseWarning)
         folds = fit_folds(
             transform, reference, triplets, n_folds=options.n_folds, n_repeats=options.n_repeats
@@ -495,7 +495,7 @@ def _taught(layer: _Layer) -> Iterator[Row]:
     """
     X, reference, stimuli, settings, _ = layer
     halves = _halves_to_learn(stimuli)
-    if _alike(X) or not halves:
+    if checks.alike(X) or not halves:
         return  # nothing to learn from, or no single name to learn
     of_concept = _names_of_concepts(stimuli)
     rng = np.random.default_rng(0)
@@ -589,11 +589,6 @@ def _mean(values: ArrayLike) -> float:
     return float(values.mean()) if values.size else np.nan
 
 
-def _alike(features: np.ndarray) -> bool:
-    """Whether all rows are the same, as of a class token before it met an image."""
-    return checks.alike(features)
-
-
 def _convexity(
     features: np.ndarray,
     labels: ArrayLike,
@@ -601,7 +596,7 @@ def _convexity(
     score: Callable[..., float | np.ndarray] = graph_convexity_score,
     **options: Any,
 ) -> float | np.ndarray:
-    if _alike(features):
+    if checks.alike(features):
         return np.nan
     try:
         return score(features, labels, n_neighbors=layer.settings.n_neighbors, **options)
@@ -611,7 +606,7 @@ def _convexity(
 
 
 def _scores(features: np.ndarray, triplets: np.ndarray, similarity: str) -> np.ndarray:
-    if _alike(features):
+    if checks.alike(features):
         return np.full(len(triplets), CHANCE)
     try:
         return odd_one_out_scores(features, triplets, similarity=similarity)
@@ -620,19 +615,26 @@ def _scores(features: np.ndarray, triplets: np.ndarray, similarity: str) -> np.n
 
 
 def _temperature(features: np.ndarray, triplets: np.ndarray, similarity: str) -> float:
-    if _alike(features):
-        return np.inf
-    try:
-        return fit_temperature(features, triplets, similarity=similarity)
-    except checks.Undefined:
-        return np.nan
+    return _defined(fit_temperature, features, triplets, if_alike=np.inf, similarity=similarity)
 
 
 def _rsa(features: np.ndarray, human: np.ndarray, similarity: str) -> float:
-    if _alike(features):
-        return np.nan
+    return _defined(rsa_score, features, human, if_alike=np.nan, metric=similarity)
+
+
+def _defined(
+    score: Callable[..., float],
+    features: np.ndarray,
+    judgments: np.ndarray,
+    *,
+    if_alike: float,
+    **options: Any,
+) -> float:
+    """A score, or NaN where the space does not have it."""
+    if checks.alike(features):
+        return if_alike
     try:
-        return rsa_score(features, human, metric=similarity)
+        return score(features, judgments, **options)
     except checks.Undefined:
         return np.nan
 

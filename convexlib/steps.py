@@ -7,7 +7,6 @@ called with.
 """
 
 from functools import cache
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +22,7 @@ from convexlib.images import ImageFiles
 from convexlib.settings import Architecture, Measures, Precision, Training
 from convexlib.stimuli import PATH, Judged
 from convexlib.store import Known, Result
-from convexlib.study import Model, Stimuli, Study
+from convexlib.study import Model, Stimuli, Study, kind_of
 
 _JUDGED: dict[str, Judged] = {}  # by all that they depend on
 
@@ -37,10 +36,7 @@ def stimuli(study: Study) -> Result:
     return Result(
         f"{study.name}/stimuli",
         _write_stimuli,
-        {
-            "kind": settings.kind,
-            "settings": Known(settings, by=_images(settings, downloads.root())),
-        },
+        {"settings": Known(settings, by=_images(settings, downloads.root()))},
         chosen={"stimuli": settings.kind},
     )
 
@@ -69,17 +65,10 @@ def checkpoint(study: Study, model: Model) -> Result:
 
 def representations(study: Study, model: Model) -> Result:
     """Pooled representations of the test and reference images at every layer of a model."""
-    measures = study.file.measures
     return Result(
         f"{study.name}/representations/{model.id}",
         _represent,
-        {
-            "checkpoint": _checkpoint(study, model),
-            "stimuli": stimuli(study),
-            "root": Known(_root(study), by="the files are in the stimuli"),
-            "pooling": measures.pooling,
-            "precision": measures.precision,
-        },
+        _model_and_images(study, model) | {"precision": study.file.measures.precision},
         resumes=True,
     )
 
@@ -101,16 +90,11 @@ def measures(study: Study, model: Model) -> Result:
 
 def trial(study: Study, model: Model) -> Result:
     """That an image goes through a model: what is wrong with it shows before the long work."""
-    return Result(
-        f"{study.name}/trials/{model.id}",
-        _try,
-        {
-            "checkpoint": _checkpoint(study, model),
-            "stimuli": stimuli(study),
-            "root": Known(_root(study), by="the files are in the stimuli"),
-            "pooling": study.file.measures.pooling,
-        },
-    )
+    return Result(f"{study.name}/trials/{model.id}", _try, _model_and_images(study, model))
+
+
+OF_BATCH = {"train": checkpoint, "represent": representations, "measure": measures}
+"""What is made of the models of a batch in one process, by the command that makes it."""
 
 
 def images(study: Study, split: str) -> tuple[np.ndarray | ImageFiles, pd.DataFrame]:
@@ -130,12 +114,12 @@ def judged(study: Study) -> Judged:
 
 def kind(study: Study) -> ModuleType:
     """The module of `convexlib.stimuli` that knows the images of a study."""
-    return _kind(study.file.stimuli.kind)
+    return kind_of(study.file.stimuli)
 
 
-def _write_stimuli(folder: Path, *, kind: str, settings: Stimuli) -> None:
+def _write_stimuli(folder: Path, *, settings: Stimuli) -> None:
     arrays = {}
-    for split, (images, of_image) in _kind(kind).splits(settings).items():
+    for split, (images, of_image) in kind_of(settings).splits(settings).items():
         if images is not None:
             # safetensors writes the memory as it lies.
             arrays[split] = np.ascontiguousarray(images)
@@ -233,19 +217,28 @@ def _checkpoint(study: Study, model: Model) -> Result | Known:
     return Known(model.source, by=by)
 
 
+def _model_and_images(study: Study, model: Model) -> dict[str, Any]:
+    """What is needed to put the images of a study through a model."""
+    return {
+        "checkpoint": _checkpoint(study, model),
+        "stimuli": stimuli(study),
+        "root": Known(_root(study), by="the files are in the stimuli"),
+        "pooling": study.file.measures.pooling,
+    }
+
+
 def _judgments(study: Study) -> dict[str, Any]:
     """What judgments are read from."""
     settings = study.file.stimuli
     return {
         "stimuli": stimuli(study),
-        "kind": settings.kind,
         "judgments": Known(settings, by=kind(study).judgments_depend_on(settings)),
     }
 
 
-def _read_judged(*, stimuli: Path, kind: str, judgments: Stimuli) -> Judged:
+def _read_judged(*, stimuli: Path, judgments: Stimuli) -> Judged:
     of_images = (_read_labels(stimuli, split) for split in ("test", "reference"))
-    return _kind(kind).judged(judgments, *of_images)
+    return kind_of(judgments).judged(judgments, *of_images)
 
 
 def _read_images(folder: Path, split: str, root: Path | None) -> np.ndarray | ImageFiles:
@@ -281,8 +274,4 @@ def _root(study: Study) -> Path | None:
 
 @cache  # of thousands of files
 def _images(settings: Stimuli, root: Path) -> dict[str, Any]:
-    return _kind(settings.kind).images_depend_on(settings)
-
-
-def _kind(name: str) -> ModuleType:
-    return import_module(f"convexlib.stimuli.{name}")
+    return kind_of(settings).images_depend_on(settings)

@@ -261,10 +261,14 @@ def load(
     )
     own = [m for m in _zoo_models(file.zoo) if not models or m.name in models] if file.zoo else []
     listed, found = _checkpoints(file, models, add_models)
-    chosen = own + [_listed(name, checkpoint, file) for name, checkpoint in listed.items()]
-    for name, checkpoint in found.items():
-        asked = count_added or checkpoint.source in _sources_in(models)
-        chosen.append(_added(name, checkpoint, counted=asked, own=_own_names(file)))
+    of_file = _named(file.models, ())
+    chosen = own + [_listed(name, checkpoint, of_file) for name, checkpoint in listed.items()]
+    own_names = _own_names(file)
+    asked = {checkpoint.source for name in models for checkpoint in _given(name)}
+    chosen += [
+        _added(name, checkpoint, counted=count_added or checkpoint.source in asked, own=own_names)
+        for name, checkpoint in found.items()
+    ]
     ids = [model.id for model in chosen]
     for model in chosen:
         if ids.count(model.id) > 1:
@@ -473,10 +477,6 @@ def _given(name: str) -> list[AddedCheckpoint]:
         return adapter.validate_python(content, context=path.resolve().parent)
 
 
-def _sources_in(names: Sequence[str]) -> set[str]:
-    return {checkpoint.source for name in names for checkpoint in _given(name)}
-
-
 def _named(checkpoints: Sequence[C], taken: Collection[str]) -> dict[str, C]:
     """Checkpoints by the names that they were given, or by as much of their paths as tells them
     apart."""
@@ -513,7 +513,7 @@ def _absolute(name: str) -> str:
     return str(path.resolve()) if path.exists() else name
 
 
-def _listed(name: str, checkpoint: Checkpoint, file: StudyFile) -> Model:
+def _listed(name: str, checkpoint: Checkpoint, of_file: Mapping[str, Checkpoint]) -> Model:
     """A model that the study file lists."""
     from convexlib.checkpoints import locate, revision
 
@@ -522,7 +522,7 @@ def _listed(name: str, checkpoint: Checkpoint, file: StudyFile) -> Model:
         name,
         source=folder,
         revision=revision(folder),
-        parent=_parent(name, checkpoint, _named(file.models, ())),
+        parent=_parent(name, checkpoint, of_file),
         **checkpoint.model_dump(exclude={"source", "name", "parent"}),
     )
 

@@ -82,8 +82,8 @@ def layer_measures(study: Study) -> pd.DataFrame:
     DataFrame
         Columns of `MODEL`, seed, model_kind (what models that differ by their seed have in common),
         lineage (the model that it goes back to), counted (whether estimates over models take it
-        in), layer, depth, measure, space, value and n (images, triplets or pairs behind the
-        value). The measures:
+        in), id, parent (the id of the model that it was fine-tuned from, if known), layer, depth,
+        measure, space, value and n (images, triplets or pairs behind the value). The measures:
 
         - "convexity" of the categories, "concept_convexity", and "connected_pairs", the share of
           the pairs of a category that any path joins;
@@ -723,8 +723,9 @@ def _stored(study: Study, name: str) -> pd.DataFrame:
         table = pd.read_parquet(steps.measures(study, model).get() / f"{name}.parquet")
         root = study.root(model)
         whose = [study.name, model.name, model.family, model.size, model.variant, model.seed]
-        whose += [root.kind, root.id, model.counted]
-        for place, (column, value) in enumerate(zip(_WHOSE, whose, strict=True)):
+        whose += [root.kind, root.id, model.counted, model.id, model.parent]
+        columns = [*_WHOSE, "id", "parent"]
+        for place, (column, value) in enumerate(zip(columns, whose, strict=True)):
             table.insert(place, column, value)
         tables.append(table)
     return pd.concat(tables, ignore_index=True).astype({"seed": "Int64"})
@@ -740,18 +741,9 @@ def _paired_deltas(study: Study) -> pd.DataFrame:
     """Each fine-tuned model minus the very model that it came from."""
     table = _original(layer_measures(study))
     table = table[table["measure"].isin(_BASIC)]
-    parents = {
-        (model.name, model.seed): study.model(model.parent)
-        for model in study.models
-        if model.parent in {other.id for other in study.models}
-    }
-    seeds = table["seed"].astype(object).where(table["seed"].notna(), None)
-    parent = [parents.get(key) for key in zip(table["model"], seeds, strict=True)]
-    pairs = table.assign(parent=[p and p.id for p in parent]).dropna(subset="parent")
-    ids = {(m.name, m.seed): m.id for m in study.models}
-    before = table.assign(parent=[ids[key] for key in zip(table["model"], seeds, strict=True)])
+    before = table[["id", "layer", "measure", "value"]].rename(columns={"id": "parent"})
     keys = ["parent", "layer", "measure"]
-    both = pairs.merge(before[[*keys, "value"]], on=keys, suffixes=("", "_before"))
+    both = table.dropna(subset="parent").merge(before, on=keys, suffixes=("", "_before"))
     both["value"] -= both.pop("value_before")
     return both.dropna(subset="value")
 
