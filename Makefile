@@ -5,12 +5,14 @@ STUDY ?= colors
 MODELS ?=
 ADD_MODELS ?=
 COUNT_ADDED ?=
+SETTINGS ?=
+NAME ?=
 SITE ?= _build/html
 CORES ?= all
 WITH ?=
 
 # Recipes take these from the environment, so that blanks and quotes in them stay what they are.
-export PYTHON STUDY MODELS ADD_MODELS SITE CORES
+export PYTHON STUDY MODELS ADD_MODELS SETTINGS NAME SITE CORES
 
 # What timm and some image processors need fits one PyTorch only, so it has its own environment.
 VENV := .venv$(if $(filter timm torchvision,$(WITH)),-timm)
@@ -29,7 +31,8 @@ export HOME := $(CURDIR)/.home
 export XDG_CACHE_HOME := $(CURDIR)/.home/cache
 endif
 
-CHOICE = --models "$$MODELS" --add-models "$$ADD_MODELS" $(if $(COUNT_ADDED),--count-added)
+CHOICE = --models "$$MODELS" --add-models "$$ADD_MODELS" --settings "$$SETTINGS" \
+    $(if $(COUNT_ADDED),--count-added)
 
 # An empty environment, of a Python that fits.
 define new-environment
@@ -39,7 +42,7 @@ export PATH="$(OUTER_PATH)"; "$$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= 
 echo "Installing the environment in $(@D)"; "$$PYTHON" -m venv --clear $(@D)
 endef
 
-.PHONY: book test timm lint bench thingsvision clean notebooks lock help
+.PHONY: book notebook why test test-slow timm lint bench thingsvision clean notebooks lock help
 .DEFAULT_GOAL := help
 
 book: $(INSTALLED)  ## Train, measure, execute the notebooks and render the site in _build/html
@@ -47,8 +50,18 @@ book: $(INSTALLED)  ## Train, measure, execute the notebooks and render the site
 	@convexlib run "$$STUDY" "$$SITE" $(CHOICE) --cores "$$CORES"
 	@echo "The book is at $$SITE/index.html"
 
-test: $(INSTALLED)  ## Run the tests; ARGS="tests/test_convexity.py" runs some
+notebook: $(INSTALLED)  ## Make one page again, as by make notebook NAME=layer_curves
+	@convexlib run "$$STUDY" "$$SITE" $(CHOICE) --cores "$$CORES" --again "notebooks/$$NAME"
+	@echo "The page is at $$SITE/notebooks/$$NAME.html"
+
+why: $(INSTALLED)  ## Say why a result is made anew, as by make why NAME=notebooks/layer_curves
+	@convexlib why "$$STUDY" "$$NAME" $(CHOICE)
+
+test: $(INSTALLED)  ## Run the quick tests; ARGS="tests/test_convexity.py" runs some
 	@pytest $(ARGS)
+
+test-slow: $(INSTALLED)  ## Run the tests that train, render or drive a browser
+	@pytest -m slow $(ARGS)
 
 timm: .venv-timm/.installed  ## Run the tests of timm models, in an environment with torchvision
 	@.venv-timm/bin/pytest tests/test_timm.py $(ARGS)
@@ -71,7 +84,7 @@ clean:  ## Remove results, the site and the environments
 	rm -rf results _build .venv .venv-timm .venv-thingsvision .snakemake .home notebooks/*.ipynb
 
 help:  ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
 
 .venv/.installed: requirements.lock pyproject.toml
 	@$(new-environment)

@@ -90,7 +90,7 @@ def draw_growth(path: Path = FIGURE) -> float:
     ]
     exponent, offset = np.polyfit(np.log(SIZES), np.log(times), 1)
     figures.set_style()
-    ax = figures.panels(1, 1, height=3.2)[0, 0]
+    _, ax = plt.subplots(figsize=(figures.WIDTH, 3.2), layout="constrained")
     ax.loglog(SIZES, times, "o", color="k", label="measured")
     fitted = np.exp(offset) * np.array(SIZES, dtype=float) ** exponent
     ax.loglog(SIZES, fitted, color="0.5", label=f"power law, exponent {exponent:.2f}")

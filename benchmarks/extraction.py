@@ -11,7 +11,7 @@ import torch
 from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
 from benchmarks.measure import Row, seconds
-from convexlib import representations
+from convexlib.models import representations
 
 N_IMAGES = 256
 BATCH = 32

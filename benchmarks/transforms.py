@@ -10,11 +10,11 @@ from sklearn.exceptions import ConvergenceWarning
 from benchmarks.measure import Row, blobs, seconds
 from convexlib import AlignmentTransform, cross_validate, triplets_from_similarity
 from convexlib.checks import blas_threads
-from convexlib.stimuli import colors
+from convexlib.data import colors
 
 N_TRIPLETS = 4_670_000  # about as many as THINGS has
 BATCH = 256
-STRENGTH = 0.1
+LMBDA = 0.1
 N_STEPS = 100  # of the other side, from which its epoch is extrapolated
 N_LAYERS = 120  # of the twelve models of the colour study, with one seed
 N_EPOCHS = 200  # of the other side; too few for it to converge on a few dozen triplets
@@ -22,7 +22,7 @@ N_EPOCHS = 200  # of the other side; too few for it to converge on a few dozen t
 
 def rows() -> Iterator[Row]:
     X, triplets = judged_objects()
-    fitted = AlignmentTransform("global", strength=STRENGTH)
+    fitted = AlignmentTransform("global", lmbda=LMBDA)
     whole = seconds(lambda: fitted.fit(X, triplets))
     step = seconds_of_a_step(X, triplets)
     batches = np.split(triplets[: N_STEPS * BATCH], N_STEPS)
@@ -50,7 +50,7 @@ def seconds_of_a_step(X: np.ndarray, triplets: np.ndarray) -> float:
     """Of an evaluation of the objective and its gradient, without what is done once."""
     times, counts = [], []
     for max_iter in (5, 25):
-        fitted = AlignmentTransform("global", strength=STRENGTH, max_iter=max_iter)
+        fitted = AlignmentTransform("global", lmbda=LMBDA, max_iter=max_iter)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             times.append(seconds(lambda fitted=fitted: fitted.fit(X, triplets)))
@@ -71,7 +71,7 @@ def layers_of_colours() -> list[tuple[np.ndarray, np.ndarray]]:
 def cross_validate_all(layers: list[tuple[np.ndarray, np.ndarray]]) -> None:
     for X, triplets in layers:
         for kind in ("naive", "global"):
-            cross_validate(AlignmentTransform(kind, strength=STRENGTH), X, triplets, n_repeats=3)
+            cross_validate(AlignmentTransform(kind, lmbda=LMBDA), X, triplets, n_repeats=3)
 
 
 def seconds_of_an_epoch(X: np.ndarray, triplets: np.ndarray) -> float:
@@ -106,7 +106,7 @@ def seconds_of_minibatches(X: np.ndarray, batches: list[np.ndarray]) -> float:
             away = weights - identity * weights.diag().mean()
             loss = torch.nn.functional.cross_entropy(dots, torch.zeros(len(batch)).long())
             optimizer.zero_grad()
-            (loss + STRENGTH * (away**2).sum()).backward()
+            (loss + LMBDA * (away**2).sum()).backward()
             optimizer.step()
 
     return seconds(steps)

@@ -6,12 +6,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["book", "figures", "statistics", "study", "tables"],
     submod_attrs={
+        "book": ["begin"],
         "concepts": [
             "dominant_dimension",
             "half_axes",
             "nonmetric_mds",
             "predicted_dimensions",
-            "triplets_of",
+            "is_about_category",
         ],
         "convexity": [
             "connected_share",
@@ -20,7 +21,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "graph_path",
         ],
         "neighbors": ["neighbor_graph"],
-        "judgments": [
+        "alignment": [
             "ceiling_share",
             "fit_temperature",
             "noise_ceiling",
@@ -33,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "rsa_score",
             "triplets_from_similarity",
         ],
+        "models.representations": ["extract"],
         "transforms": ["AlignmentTransform", "cross_validate", "fit_folds"],
     },
 )

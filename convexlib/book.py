@@ -1,9 +1,4 @@
-"""The book: notebooks executed by papermill, and the site rendered from them.
-
-One text serves all kinds of stimuli. In notebooks and pages, {{ concepts }} and the other words
-of `WORDS` stand for what the study at hand calls them; a cell tagged with kinds of stimuli is for
-these alone, and so is a notebook whose header names one under `stimuli`.
-"""
+"""Notebooks and pages for a study, executed and rendered."""
 
 import json
 import os
@@ -17,26 +12,56 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import nbformat
 import yaml
 
-from convexlib import dependencies, steps, store
-from convexlib.settings import Kind
-from convexlib.statistics import Estimate
+from convexlib import dependencies, pipeline, store
+from convexlib import study as studies
 from convexlib.store import ROOT, Known, Result
 from convexlib.study import Study
 
-_STAMP = "built-from-"
-_NOTHING = Estimate(float("nan"), float("nan"), float("nan"))
 _SOURCES = ("_config.yml", "_toc.yml", "book")
+_ATTEMPTS = 3
+_PATIENCE = 300  # seconds for a kernel to start, on a machine that is busy
+_RENDERERS = ("jupyter-book", "sphinx", "sphinx-book-theme")
+
+
+def begin(study: str, **choice: Any) -> Study:
+    """What each notebook begins with: the study, and figures in its style.
+
+    Parameters are those of `study.load`.
+    """
+    from convexlib import figures, tables
+
+    loaded = studies.load(study, **choice)
+    figures.set_style(tables.style(loaded))
+    return loaded
 
 
 def notebooks(study: Study) -> list[str]:
     """Names of the notebooks for a study, without the folder and the suffix."""
-    kind = study.file.stimuli.kind
+    kind = study.stimuli.kind
     return [name for name, only in _notebooks().items() if only in (None, kind)]
+
+
+def features(study: Study) -> set[str]:
+    """What a study has, by which cells of pages are chosen: ``if-trains`` or ``unless-trains``."""
+    about, judged = study.stimuli, pipeline.judged(study)
+    dimensions = judged.judgments.dimensions
+    has = {
+        about.kind: True,
+        "trains": about.TRAINS,
+        "in-order": about.IN_ORDER,
+        "one-name": about.ONE_NAME,
+        "several-images": judged.n_images > 1,
+        "dimensions": dimensions is not None,
+        "many-dimensions": dimensions is not None and dimensions.shape[1] > 4,
+        "few-dimensions": dimensions is not None and dimensions.shape[1] <= 4,
+        "scaled": judged.judgments.stress == judged.judgments.stress,
+    }
+    return {name for name, there in has.items() if there}
 
 
 def write_ipynb(study: Study, name: str) -> Path:
@@ -55,6 +80,7 @@ def write_ipynb(study: Study, name: str) -> Path:
     return path
 
 
+@cache
 def executed(study: Study, name: str) -> Result:
     """A notebook executed for a study."""
     if name not in notebooks(study):
@@ -62,11 +88,10 @@ def executed(study: Study, name: str) -> Result:
             f"study {study.name!r} has no notebook {name!r}; choose one of: "
             + ", ".join(notebooks(study))
         )
-    source, kind = _source(name), study.file.stimuli.kind
-    code = dependencies.of_notebook(_code_of(source), stimuli=kind)
+    source, kind = _source(name), study.stimuli.kind
     by = {
-        "file": study.file.model_dump(mode="json"),
-        "models": [asdict(replace(model, source=None)) for model in study.models],
+        "stimuli": study.stimuli.model_dump(mode="json"),
+        "models": [asdict(replace(m, source=None, recipe=None)) for m in study.models],
     }
     return Result(
         f"{study.name}/notebooks/{name}",
@@ -74,11 +99,15 @@ def executed(study: Study, name: str) -> Result:
         {
             "study": Known(study, by=by),
             "name": name,
-            "source": Known(source, by=[store.of_files([source]), code.code, code.libraries]),
-            "measures": {model.id: steps.measures(study, model) for model in study.models},
+            "source": Known(source, by=[store.of_files([source]), *_reached(source, kind)]),
+            "measures": pipeline.all_measures(study),
         },
-        chosen={"stimuli": kind},
+        chosen={"data": kind},
     )
+
+
+def _reached(source: Path, kind: str) -> dependencies.Reached:
+    return dependencies.of_notebook(_code_of(source), data=kind)
 
 
 def _execute(folder: Path, *, study: Study, name: str, source: Path, measures: Any) -> None:
@@ -89,23 +118,55 @@ def _execute(folder: Path, *, study: Study, name: str, source: Path, measures: A
     nbformat.write(_for_study(study, source), blank)
     with _this_python() as kernel:
         try:
-            papermill.execute_notebook(
-                blank,
-                path,
-                parameters=dict(study.choice),
-                kernel_name=kernel,
-                cwd=ROOT,
-                progress_bar=sys.stderr.isatty(),
-            )
+            _run(blank, path, kernel_name=kernel, parameters=dict(study.choice))
         except papermill.PapermillExecutionError as error:
             raise ValueError(
                 f"notebook {name}, cell {error.exec_count}: {error.ename}: {error.evalue}"
             ) from error
     blank.unlink()
     notebook = nbformat.read(path, as_version=4)
-    _fold_parameters(notebook)
     _leave_out_what_is_missing(notebook)
+    notebook.cells.append(_rerun(study, name, notebook))
     nbformat.write(notebook, path)
+
+
+def _run(blank: Path, path: Path, **options: Any) -> None:
+    """Execute a notebook; kernels that start at once can choose the same port, and one dies."""
+    import papermill
+
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            papermill.execute_notebook(
+                blank,
+                path,
+                cwd=ROOT,
+                progress_bar=sys.stderr.isatty(),
+                start_timeout=_PATIENCE,
+                **options,
+            )
+            return
+        except RuntimeError as error:
+            if not attempts_left or "Kernel died before replying" not in str(error):
+                raise
+
+
+def _rerun(study: Study, name: str, notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The end of a page: how it is made again, and all its code, under one fold."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    sources = []
+    for cell in code:
+        tags = cell.metadata.get("tags", ())
+        if not {"parameters", "injected-parameters"} & {*tags}:  # which may hold one's own paths
+            sources.append(cell.source)
+        cell.metadata["tags"] = ["remove-input" if "hide-input" in tags else "remove-cell"]
+    named = study.choice["study"] if study.choice["study"] in studies.names() else "..."
+    words = (
+        f"`make notebook NAME={name} STUDY={named}` makes this page again, by this code; `study`, "
+        "`models` and the like are its parameters:"
+    )
+    text = "\n\n".join(sources)
+    fence = f"````{{admonition}} Rerun this page\n:class: dropdown\n{words}\n"
+    return nbformat.v4.new_markdown_cell(f"{fence}```python\n{text}\n```\n````")
 
 
 @contextmanager
@@ -128,53 +189,63 @@ def _this_python() -> Iterator[str]:
                 os.environ["JUPYTER_PATH"] = before
 
 
-def site_stamp(study: Study, site: Path) -> Path:
-    """File that is in the site when it was rendered from just these sources."""
+@cache
+def site(study: Study) -> Result:
+    """The rendered site: what all else is made for."""
     sources = [path for name in _SOURCES for path in _files(ROOT / name)]
-    built = store.fingerprint(
+    by = {
+        "files": [(str(p.relative_to(ROOT)), store.of_files([p])) for p in sources],
+        "libraries": dependencies.of_libraries(*_RENDERERS),
+        "stimuli": study.stimuli.model_dump(mode="json"),
+    }
+    return Result(
+        f"{study.name}/site",
+        _render,
         {
-            "notebooks": [executed(study, name).fingerprint for name in notebooks(study)],
-            "sources": [(str(p.relative_to(ROOT)), store.of_files([p])) for p in sources],
-            "code": dependencies.of_function(_assemble, stimuli=study.file.stimuli.kind).code,
-            "libraries": dependencies.of_libraries("jupyter-book", "sphinx", "sphinx-book-theme"),
-        }
+            "study": Known(study, by=by),
+            "human": pipeline.human(study),
+            "notebooks": {name: executed(study, name) for name in notebooks(study)},
+        },
+        chosen={"data": study.stimuli.kind},
     )
-    return site / f"{_STAMP}{built}"
 
 
-def render(study: Study, site: Path) -> None:
-    """Render the site from the executed notebooks and put it in place as a whole.
+def publish(study: Study, folder: Path) -> None:
+    """Put the site into a folder, as a whole; what was there is replaced.
 
     Parameters
     ----------
     study : Study
-    site : Path
-        Folder of the finished site; what was there is replaced once the new site is whole.
-
-    Raises
-    ------
-    RuntimeError
-        If the build fails or warns.
+    folder : Path
     """
-    site = site.resolve()
-    site.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".site-", dir=site.parent) as work:
+    built, folder = site(study).get(), folder.resolve()
+    stamp = folder / f"built-{built.name}"
+    if stamp.is_file() and stamp.stat().st_mtime_ns >= built.stat().st_mtime_ns:
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".site-", dir=folder.parent) as work:
+        copied = shutil.copytree(built, Path(work, "new"))
+        (copied / store.MANIFEST).unlink()
+        (copied / stamp.name).touch()
+        if folder.exists():
+            folder.rename(Path(work, "previous"))
+        copied.rename(folder)
+
+
+def _render(folder: Path, *, study: Study, human: Path, notebooks: dict[str, Path]) -> None:
+    with tempfile.TemporaryDirectory() as work:
         source, output = Path(work, "source"), Path(work, "output")
-        _assemble(study, source)
+        _assemble(study, source, notebooks)
         command = [Path(sys.executable).with_name("jupyter-book"), "build", source]
         command += ["--path-output", output, "--all", "--warningiserror", "--keep-going", "--quiet"]
         environment = os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONUTF8": "1"}
         done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
         if done.returncode:
             raise RuntimeError(f"jupyter-book failed:\n{done.stdout}\n{done.stderr}")
-        html = output / "_build" / "html"
-        site_stamp(study, html).touch()
-        if site.exists():
-            site.rename(Path(work, "previous"))
-        html.rename(site)
+        shutil.copytree(output / "_build" / "html", folder, dirs_exist_ok=True)
 
 
-def _assemble(study: Study, source: Path) -> None:
+def _assemble(study: Study, source: Path, executed: dict[str, Path]) -> None:
     source.mkdir()
     for name in _SOURCES:
         path = ROOT / name
@@ -184,11 +255,10 @@ def _assemble(study: Study, source: Path) -> None:
         cells = _for_study(study, page).cells
         page.write_text("\n\n".join(cell.source for cell in cells) + "\n", encoding="utf-8")
     (source / "notebooks").mkdir()
-    chosen = notebooks(study)
-    for name in chosen:
-        shutil.copy(executed(study, name).get() / f"{name}.ipynb", source / "notebooks")
+    for name, folder in executed.items():
+        shutil.copy(folder / f"{name}.ipynb", source / "notebooks")
     contents = yaml.safe_load((source / "_toc.yml").read_text(encoding="utf-8"))
-    left_out = {f"notebooks/{name}" for name in _notebooks() if name not in chosen}
+    left_out = {f"notebooks/{name}" for name in _notebooks() if name not in executed}
     for part in contents["parts"]:
         part["chapters"] = [c for c in part["chapters"] if c["file"] not in left_out]
     (source / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False), encoding="utf-8")
@@ -198,21 +268,25 @@ def _for_study(study: Study, source: Path) -> nbformat.NotebookNode:
     """A notebook or a page in the words of a study, without cells for other kinds of stimuli."""
     import jupytext
 
-    words = steps.kind(study).WORDS
+    words = study.stimuli.WORDS
     text = source.read_text(encoding="utf-8")
     text = re.sub(r"\{\{\s+(\w+)\s+\}\}", lambda found: words[found[1]], text)
     notebook = jupytext.reads(text, "md:myst")
-    notebook.cells = [cell for cell in notebook.cells if _is_for(study.file.stimuli.kind, cell)]
+    notebook.cells = [cell for cell in notebook.cells if _is_for(study, cell)]
     return notebook
 
 
-def _is_for(kind: Kind, cell: nbformat.NotebookNode) -> bool:
-    kinds = {*get_args(Kind)} & {*cell.metadata.get("tags", ())}
-    return not kinds or kind in kinds
+def _is_for(study: Study, cell: nbformat.NotebookNode) -> bool:
+    """Whether the study has all that the tags of a cell want, and nothing that they do not."""
+    tags = [tag.partition("-") for tag in cell.metadata.get("tags", ())]
+    wanted = {feature for word, _, feature in tags if word == "if"}
+    unwanted = {feature for word, _, feature in tags if word == "unless"}
+    has = features(study) if wanted or unwanted else set()
+    return wanted <= has and not unwanted & has
 
 
 @cache
-def _notebooks() -> dict[str, Kind | None]:
+def _notebooks() -> dict[str, str | None]:
     """All notebooks, and the kind of stimuli that one is for alone."""
     headers = {
         path.stem: yaml.safe_load(path.read_text(encoding="utf-8").split("---\n")[1])
@@ -221,32 +295,13 @@ def _notebooks() -> dict[str, Kind | None]:
     return {name: header.get("stimuli") for name, header in headers.items()}
 
 
-def _fold_parameters(notebook: nbformat.NotebookNode) -> None:
-    """Let the page show, folded, the parameters that papermill put in, not those they replace."""
-    for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        if "injected-parameters" in tags:
-            tags.append("hide-cell")
-        elif "parameters" in tags:
-            tags.append("remove-cell")
-
-
 def _leave_out_what_is_missing(notebook: nbformat.NotebookNode) -> None:
-    """Without the rows of tables and the paragraphs all of whose numbers are missing."""
+    """Without the paragraphs all of whose numbers are missing."""
     missing = _glued_as_missing(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            blocks = (_with_numbers(block, missing) for block in cell.source.split("\n\n"))
-            cell.source = "\n\n".join(block for block in blocks if block)
-
-
-def _with_numbers(block: str, missing: set[str]) -> str:
-    """A paragraph, or a table without rows that have none; empty where nothing is left."""
-    if not block.startswith("|"):
-        return "" if _lacks_all(block, missing) else block
-    head, rows = block.splitlines()[:2], block.splitlines()[2:]
-    kept = [row for row in rows if not _lacks_all(row, missing)]
-    return "\n".join(head + kept) if kept else ""
+            blocks = cell.source.split("\n\n")
+            cell.source = "\n\n".join(b for b in blocks if not _lacks_all(b, missing))
 
 
 def _lacks_all(text: str, missing: set[str]) -> bool:
@@ -256,11 +311,14 @@ def _lacks_all(text: str, missing: set[str]) -> bool:
 
 def _glued_as_missing(notebook: nbformat.NotebookNode) -> set[str]:
     """Names of numbers of the text that are not there, and of their signs."""
+    from convexlib.statistics import Estimate
+
+    nothing = Estimate(float("nan"), float("nan"), float("nan"))
     missing = set()
     for output in (o for cell in notebook.cells for o in cell.get("outputs", ())):
         name = output.get("metadata", {}).get("scrapbook", {}).get("name")
         shown = str(output.get("data", {}).get("application/papermill.record/text/plain"))
-        if name and (str(_NOTHING) in shown or shown.strip("'") == _NOTHING.sign):
+        if name and (str(nothing) in shown or shown.strip("'") == nothing.sign):
             missing.add(name)
     return missing
 

@@ -7,6 +7,7 @@ from functools import cache
 
 import numba
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from threadpoolctl import ThreadpoolController
 
@@ -58,12 +59,11 @@ def features(X: ArrayLike, *, name: str = "X") -> np.ndarray:
 
 def table(X: ArrayLike, name: str) -> np.ndarray:
     """`X` as a float array of shape (n_samples, n_features), finite or not."""
-    X = array(X, name)
+    X = numbers(X, name)
     if X.ndim != 2 or 0 in X.shape:
         raise ValueError(
             f"{name} has shape {X.shape}; give a non-empty array (n_samples, n_features)"
         )
-    X = numbers(X, name)
     if X.dtype.kind == "f" and X.dtype.itemsize <= 8:
         return X
     with np.errstate(over="ignore"):
@@ -86,50 +86,72 @@ def alike(X: np.ndarray) -> bool:
     return bool(np.linalg.norm(apart) <= rounding(X.dtype) * np.linalg.norm(sizes / sizes.max()))
 
 
-def whole(number: object, name: str) -> int:
+def choice(value: object, name: str, options: tuple) -> None:
+    """One of the options."""
+    if value not in options:
+        *first, last = map(repr, options)
+        raise ValueError(f"{name} is {value!r}; choose {', '.join(first)} or {last}")
+
+
+def whole(number: object, name: str, least: int | None = None) -> int:
     """A whole number, such as a count or a row."""
     try:
-        return operator.index(number)
+        number = operator.index(number)
     except TypeError as error:
         raise ValueError(f"{name} is {number!r}; give a whole number") from error
+    if least is not None and number < least:
+        raise ValueError(f"{name} is {number}; give at least {least}")
+    return number
+
+
+def booleans(values: ArrayLike, name: str, *, instead: str = "booleans, or 0 and 1") -> np.ndarray:
+    """An array of booleans of any shape, or of numbers that are 0 or 1 and say the same."""
+    values = array(values, name)
+    is_plain = values.dtype.kind in "fiub"
+    other = values[(values != 0) & (values != 1)] if is_plain else values.ravel()
+    if other.size:
+        raise ValueError(f"{name} holds {other[:1].tolist()[0]!r}; give {instead}")
+    return values.astype(bool)
 
 
 def classes(labels: Iterable[Hashable] | ArrayLike, n_samples: int) -> dict[Hashable, np.ndarray]:
-    """Rows of the members of each class, from labels or from a boolean membership matrix.
+    """Rows of the members of each class, from labels or from a membership matrix.
 
     Classes are in sorted order or, where they cannot be sorted, as they first appear; those of
     a matrix are its columns.
     """
+    instead = "one label a row, or booleans (n_samples, n_classes)"
     if getattr(labels, "ndim", 1) == 2:
-        return _columns(labels, n_samples)
-    labels, shape = _elements(labels)
-    if shape != (n_samples,):
-        raise ValueError(
-            f"labels has shape {shape}, but X has {n_samples} rows; give one label a row, or a "
-            "boolean matrix (n_samples, n_classes)"
-        )
+        names = getattr(labels, "columns", range(labels.shape[1]))
+        if len(set(names)) < len(names):
+            raise ValueError("labels has two columns of one name; give each a name of its own")
+        labels = booleans(labels, "labels", instead=instead)
+        shape = labels.shape
+        rows = dict(zip(names, map(np.flatnonzero, labels.T), strict=True))
+    else:
+        labels, shape = _elements(labels)
+        rows = _rows_of_labels(labels)
+    if shape[:1] != (n_samples,) or not rows:
+        raise ValueError(f"labels has shape {shape}, but X has {n_samples} rows; give {instead}")
+    if len(rows) == 1 and len(*rows.values()) == n_samples:
+        raise ValueError(f"labels has the one class {next(iter(rows))!r} for all rows; give two")
+    return rows
+
+
+def _rows_of_labels(labels: list) -> dict[Hashable, np.ndarray]:
+    rows = {}
     try:
-        names = dict.fromkeys(labels)
+        for row, label in enumerate(labels):
+            rows.setdefault(label, []).append(row)
     except TypeError as error:
         raise ValueError(f"labels are not hashable ({error}); give names or numbers") from error
-    missing = [name for name in names if _is_missing(name)]
-    if missing:
-        row = next(row for row, label in enumerate(labels) if label is missing[0])
-        raise ValueError(
-            f"labels hold {missing[0]} at row {row}, which is no class; name it or leave those "
-            "rows out"
-        )
-    if len(names) == 1:
-        raise ValueError(
-            f"labels has the one class {next(iter(names))!r} for all rows; give two classes"
-        )
+    for name in filter(pd.isna, rows):
+        where = f"labels hold {name} at row {rows[name][0]}"
+        raise ValueError(f"{where}, which is no class; name it or leave those rows out")
+    names = [*rows]
     with suppress(TypeError):
         names = sorted(names)
-    number = {name: number for number, name in enumerate(names)}
-    codes = np.array([number[label] for label in labels])
-    by_class = np.argsort(codes, kind="stable")
-    rows = np.split(by_class, np.cumsum(np.bincount(codes))[:-1])
-    return dict(zip(names, rows, strict=True))
+    return {name: np.array(rows[name]) for name in names}
 
 
 def _elements(labels: Iterable[Hashable] | ArrayLike) -> tuple[list, tuple[int, ...]]:
@@ -142,44 +164,10 @@ def _elements(labels: Iterable[Hashable] | ArrayLike) -> tuple[list, tuple[int, 
         labels = array(labels, "labels")
         return list(labels) if labels.ndim else [], labels.shape
     try:
-        labels = list(labels)
+        labels = [array(x, "labels")[()] if getattr(x, "ndim", 1) == 0 else x for x in labels]
     except TypeError as error:
         raise ValueError(f"labels is {labels!r}; give one label a row") from error
-    is_zero_dimensional = [
-        hasattr(label, "__array__")
-        and not isinstance(label, np.generic)
-        and getattr(label, "ndim", None) == 0
-        for label in labels
-    ]
-    if any(is_zero_dimensional):
-        labels = [
-            array(label, "labels")[()] if zero_dimensional else label
-            for label, zero_dimensional in zip(labels, is_zero_dimensional, strict=True)
-        ]
     return labels, (len(labels),)
-
-
-def _is_missing(name: Hashable) -> bool:
-    """None, and what equals nothing, such as NaN and NaT, or does not say whether it does."""
-    try:
-        return name is None or bool(name != name)
-    except TypeError:
-        return True
-
-
-def _columns(membership: ArrayLike, n_samples: int) -> dict[Hashable, np.ndarray]:
-    names = getattr(membership, "columns", range(membership.shape[1]))
-    membership = array(membership, "labels")
-    if membership.dtype != bool or membership.shape != (n_samples, len(names)) or not len(names):
-        raise ValueError(
-            f"labels has shape {membership.shape} and dtype {membership.dtype}, but X has "
-            f"{n_samples} rows; give a boolean matrix (n_samples, n_classes), or one label a row"
-        )
-    if len(set(names)) < len(names):
-        raise ValueError("labels has two columns of one name; give each class a name of its own")
-    if len(names) == 1 and membership.all():
-        raise ValueError("labels has one class that holds all rows; leave some out or give two")
-    return {name: np.flatnonzero(column) for name, column in zip(names, membership.T, strict=True)}
 
 
 def similarity(similarity: ArrayLike, *, name: str = "similarity") -> np.ndarray:
@@ -192,63 +180,51 @@ def similarity(similarity: ArrayLike, *, name: str = "similarity") -> np.ndarray
     people = similarity.astype(np.float64)
     people = people[None] if people.ndim == 2 else people
     if people.ndim != 3 or people.shape[1] != people.shape[2] or 0 in people.shape:
-        raise ValueError(
-            f"{name} has shape {similarity.shape}; give (n_objects, n_objects) or "
-            "(n_people, n_objects, n_objects)"
-        )
+        shapes = "(n_objects, n_objects) or (n_people, n_objects, n_objects)"
+        raise ValueError(f"{name} has shape {similarity.shape}; give {shapes}")
     mirrored = people.transpose(0, 2, 1)
-    other = (people != mirrored) & ~(np.isnan(people) & np.isnan(mirrored))
-    if not other.any():
-        return people
     counts = np.isfinite(people) & ~np.eye(people.shape[1], dtype=bool)
     largest = np.where(counts, abs(people), 0).max(axis=(1, 2), keepdims=True)
-    with np.errstate(invalid="ignore", over="ignore"):
-        share = _symmetry(people, similarity.dtype)
-        unlike = other & ~(abs(people - mirrored) <= share * largest)
-    if unlike.any():
-        person, row, column = np.argwhere(unlike)[0]
+    with np.errstate(over="ignore"):
+        off = _asymmetry(people, similarity.dtype) * largest
+        alike = np.isclose(people, mirrored, rtol=0, atol=off, equal_nan=True)
+    if not alike.all():
+        person, row, column = np.argwhere(~alike)[0]
         raise ValueError(
             f"{name} is not symmetric: {people[person, row, column]} at row {row}, column "
             f"{column}, and {people[person, column, row]} the other way round; average the two"
         )
-    return np.where(other, people / 2 + mirrored / 2, people)
+    return np.where(people == mirrored, people, people / 2 + mirrored / 2)
 
 
-def _symmetry(people: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def _asymmetry(people: np.ndarray, dtype: np.dtype) -> np.ndarray | float:
     """By how much of its size each matrix may differ from its mirror image, (n_people, 1, 1).
 
     Single precision can be inside double: after a conversion, or beside a matrix of that.
     """
     if dtype.kind != "f":
-        return np.zeros((len(people), 1, 1))
-    single = (np.isnan(people) | (people == people.astype(np.float32))).all(axis=(1, 2))
-    shares = np.where(single, rounding(np.dtype(np.float32)), 1e-9)
-    return np.maximum(shares, rounding(dtype))[:, None, None]
+        return 0.0
+    is_single = np.isnan(people) | (people == people.astype(np.float32))
+    single = is_single.all(axis=(1, 2), keepdims=True)
+    return np.maximum(rounding(dtype), np.where(single, rounding(np.dtype(np.float32)), 1e-9))
 
 
 def triplets(triplets: ArrayLike, n_objects: int | None = None) -> np.ndarray:
-    """Triplets of distinct objects, integers of shape (n_triplets, 3), below `n_objects`."""
-    triplets = array(triplets, "triplets")
-    if triplets.ndim != 2 or triplets.shape[1] != 3 or len(triplets) == 0:
-        raise ValueError(
-            f"triplets has shape {triplets.shape}; give a non-empty array (n_triplets, 3)"
-        )
-    if triplets.dtype.kind not in "iu":
-        raise ValueError(f"triplets has dtype {triplets.dtype}; give integer rows of X")
-    if triplets.dtype.kind == "i" or triplets.dtype.itemsize < 8:
-        # Small integers overflow when they are multiplied.
-        triplets = triplets.astype(np.int64, copy=False)
-    else:
-        triplets = triplets.astype(np.uint64, copy=False)
+    """Triplets of distinct objects, int64 (n_triplets, 3), below `n_objects`; or whole floats."""
+    given = numbers(triplets, "triplets")
+    if given.ndim != 2 or given.shape[1] != 3 or len(given) == 0:
+        raise ValueError(f"triplets has shape {given.shape}; give a non-empty array (n, 3)")
+    with np.errstate(invalid="ignore"):
+        rows = given.astype(np.int64, copy=False)
+    if rows is not given:
+        rows = np.where(rows == given, rows, -1)
     last = np.iinfo(np.int64).max if n_objects is None else n_objects - 1
-    row = _first_mistake(triplets, last)
-    if row < len(triplets):
-        triplet = triplets[row].tolist()
-        if min(triplet) < 0 or max(triplet) > last:
-            room = "" if n_objects is None else f", but X has rows 0 to {last}"
-            raise ValueError(f"triplets row {row} is {triplet}{room}; triplets count from 0")
-        raise ValueError(f"triplets row {row} is {triplet}; give three different objects")
-    return triplets.astype(np.int64, copy=False)
+    row = _first_mistake(rows, last)
+    if row < len(rows):
+        where = f"triplets row {row} is {given[row].tolist()}"
+        where += "" if n_objects is None else f", but X has rows 0 to {last}"
+        raise ValueError(f"{where}; give three different objects, as whole numbers from 0 on")
+    return rows
 
 
 def probabilities(probabilities: ArrayLike | None, n_triplets: int) -> np.ndarray | None:
@@ -259,16 +235,12 @@ def probabilities(probabilities: ArrayLike | None, n_triplets: int) -> np.ndarra
     off = max(1e-6, rounding(probabilities.dtype))
     probabilities = probabilities.astype(np.float64)
     if probabilities.shape != (n_triplets, 3):
-        raise ValueError(
-            f"probabilities has shape {probabilities.shape}, but there are {n_triplets} triplets; "
-            f"give ({n_triplets}, 3)"
-        )
+        raise ValueError(f"probabilities has shape {probabilities.shape}; give ({n_triplets}, 3)")
     wrong = ~((probabilities >= 0).all(axis=1) & (abs(probabilities.sum(axis=1) - 1) <= off))
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ValueError(
-            f"probabilities row {row} is {probabilities[row].tolist()}; give three numbers from 0 "
-            "to 1 that sum to one"
+            f"probabilities row {row} is {probabilities[row].tolist()}; give shares that sum to one"
         )
     return probabilities
 
@@ -299,11 +271,8 @@ def _libraries() -> ThreadpoolController:
 def threads(n_jobs: int | None) -> Iterator[int]:
     """Let numba and BLAS use `n_jobs` threads at most, all they have by default."""
     available = numba.get_num_threads()
-    if n_jobs in (None, -1):
-        n_jobs = available
-    if not isinstance(n_jobs, int | np.integer) or n_jobs < 1:
-        raise ValueError(f"n_jobs is {n_jobs!r}; give a number of threads, or None or -1 for all")
-    n_threads = min(int(n_jobs), available)
+    all_of_them = n_jobs in (None, -1)
+    n_threads = available if all_of_them else min(whole(n_jobs, "n_jobs", least=1), available)
     numba.set_num_threads(n_threads)
     try:
         with blas_threads(n_threads):

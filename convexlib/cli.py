@@ -1,28 +1,29 @@
-"""The command line: each step of the workflow as a command, and the check that precedes it."""
+"""The command line: the check that precedes the work, the work, and any part of it by name."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 from huggingface_hub.constants import HF_HUB_CACHE
 from tqdm import tqdm
 
 from convexlib import store
 from convexlib import study as studies
 from convexlib.store import Result
+from convexlib.study import Study
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
 )
 
-Batch = Annotated[str, typer.Argument(help="Models that share a process, e.g. vit-base.")]
-
+_STUDY = Annotated[str, typer.Argument(help="A name in studies/, or a YAML file.")]
 _CHOICE = {  # with what each is by default
     "models": (Annotated[str, typer.Option(help="Only these models, separated by spaces.")], ""),
     "add_models": (Annotated[str, typer.Option(help="Models to add, separated by spaces.")], ""),
@@ -32,80 +33,81 @@ _CHOICE = {  # with what each is by default
         ],
         False,
     ),
+    "settings": (
+        Annotated[
+            str, typer.Option(help="Replaces settings of measures, e.g. '{n_neighbors: 5}'.")
+        ],
+        "",
+    ),
 }
-
-
-class Choice(dict[str, Any]):
-    """A study and the models chosen from it and added to it, as `study.load` takes them."""
-
-    def load(self) -> studies.Study:
-        return studies.load(**self)
-
-    @property
-    def sources(self) -> tuple[tuple, tuple[str, ...]]:
-        return studies.sources(self["study"], models=self["models"], add_models=self["add_models"])
-
-
-COLORS = Choice(study="colors")
+Name = Annotated[
+    str, typer.Argument(help="A job or a result, e.g. train_vit-base or notebooks/layer_curves.")
+]
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """A command that takes a study and, after its own arguments, which models are meant.
 
-    A default of the function says which study is meant where none is given.
+    The function gets them in a dict, as `study.load` takes them.
     """
-    study = Annotated[str, typer.Argument(help="A name in studies/, or a YAML file.")]
     kind = Parameter.POSITIONAL_OR_KEYWORD
     choice, *own = signature(function).parameters.values()
-    default = Parameter.empty if choice.default is Parameter.empty else choice.default["study"]
     options = [
         Parameter(name, kind, annotation=annotation, default=default)
         for name, (annotation, default) in _CHOICE.items()
     ]
 
     @wraps(function)
-    def called(study: str, **arguments: Any) -> None:
-        choice = {name: arguments.pop(name) for name in _CHOICE}
-        function(Choice(study=study, **choice), **arguments)
+    def called(**arguments: Any) -> None:
+        choice = {name: arguments.pop(name) for name in ("study", *_CHOICE)}
+        choice["settings"] = _mapping(choice["settings"])
+        function(choice, **arguments)
 
-    called.__signature__ = signature(function).replace(
-        parameters=[
-            Parameter("study", kind, annotation=study, default=default),
-            *own,
-            *options,
-        ]
-    )
+    study = Parameter("study", kind, annotation=_STUDY, default=choice.default)
+    called.__signature__ = signature(function).replace(parameters=[study, *own, *options])
     called.__annotations__ = {
         p.name: p.annotation for p in called.__signature__.parameters.values()
     }
     return app.command()(called)
 
 
-@command
-def check(choice: Choice) -> None:
-    """Check the study and that every model can be measured, and fetch data that are missing."""
-    from convexlib import downloads, measures, steps
+def _mapping(settings: str) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(settings) or {}
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"settings is {settings!r}; give YAML such as '{{n_neighbors: 5}}'")
+    return found
 
-    files, _ = choice.sources
+
+@command
+def check(choice: dict[str, Any]) -> None:
+    """Check the study and that every model can be measured, and fetch data that are missing."""
+    from convexlib import layers, pipeline
+    from convexlib.data import downloads
+
+    files, _ = _sources(choice)
     downloads.check_passwords(files)
     studies.check_stimuli(choice["study"])
-    study = choice.load()
+    study = studies.load(**choice)
     if not all(map(downloads.is_here, files)):
         downloads.fetch_all(files, typer.echo)
         studies.check_stimuli(choice["study"])
-    measures.check(steps.judged(study), study.file.measures)
+    layers.check(pipeline.judged(study), study.file.measures)
     models = [model for model in study.models if model.source]
     for model in tqdm(models, desc="trying the models", unit="model", delay=2):
-        steps.trial(study, model).get()
+        pipeline.trial(study, model).get()
     store.sweep()
 
 
 @command
-def fetch(choice: Choice) -> None:
+def fetch(choice: dict[str, Any]) -> None:
     """Load what a study needs from the network ahead of time: its data and its models."""
-    from convexlib import checkpoints, downloads
+    from convexlib.data import downloads
+    from convexlib.models import checkpoints
 
-    files, models = choice.sources
+    files, models = _sources(choice)
     sizes = [checkpoints.size(model) for model in models]
     for model, n_bytes in zip(models, sizes, strict=True):
         typer.echo(f"{model} ({downloads.shown(n_bytes)}). Its terms are on its page of the hub.")
@@ -125,71 +127,50 @@ def fetch(choice: Choice) -> None:
 
 @command
 def run(
-    choice: Choice,
+    choice: dict[str, Any],
     site: Annotated[Path, typer.Argument(help="Folder of the finished site.")],
     cores: Annotated[str, typer.Option(help="How many steps at a time.")] = "all",
+    again: Annotated[str, typer.Option(help="A result to make again, by its name.")] = "",
 ) -> None:
     """Run the workflow: all that is missing, then the site."""
-    config = choice.load().choice | {"site": str(site.resolve())}
+    from convexlib import book
+
+    study = studies.load(**choice)
+    for result in [*_named(study, again), book.site(study)] if again else ():
+        store.remove(result)
     # Snakemake reads values as YAML, of which JSON is a part.
-    values = [f"{key}={json.dumps(config[key])}" for key in (*choice, "site")]
+    values = [f"{key}={json.dumps(value)}" for key, value in study.choice.items()]
     command = [sys.executable, "-m", "snakemake", "--cores", cores, "--config", *values]
     if subprocess.run(command, cwd=store.ROOT).returncode:
         raise ValueError(
             f"a step failed; its last words are above, and all of them in {store.root() / 'logs'}"
         )
+    book.publish(study, site)
 
 
 @command
-def stimuli(choice: Choice) -> None:
-    """Draw the images of a study."""
-    from convexlib import steps
-
-    _get("stimuli", [steps.stimuli(choice.load())])
-
-
-@command
-def train(choice: Choice, batch: Batch) -> None:
-    """Train the models of a batch: from scratch, then fine-tuned, for every seed."""
-    _run("train", choice, batch)
+def make(choice: dict[str, Any], name: Name) -> None:
+    """Make a result, or all results of a job, and what they need."""
+    results = _named(studies.load(**choice), name)
+    for result in results:
+        result.get()
+    store.receipt(name, results)
 
 
 @command
-def represent(choice: Choice, batch: Batch) -> None:
-    """Store the representations of a batch of models at every layer."""
-    _run("represent", choice, batch)
+def why(choice: dict[str, Any], name: Name) -> None:
+    """Say why a result is made anew: how what it depends on differs from what is stored."""
+    for result in _named(studies.load(**choice), name):
+        for line in store.why(result) or [f"{result.name} is stored and whole"]:
+            typer.echo(line)
 
 
 @command
-def measure(choice: Choice, batch: Batch) -> None:
-    """Store all measures of a batch of models at every layer."""
-    _run("measure", choice, batch)
-
-
-@command
-def execute(choice: Choice, notebook: str) -> None:
-    """Execute a notebook for a study and store it."""
-    from convexlib import book
-
-    _get(f"notebook_{notebook}", [book.executed(choice.load(), notebook)])
-
-
-@command
-def render(
-    choice: Choice, site: Annotated[Path, typer.Argument(help="Folder of the finished site.")]
-) -> None:
-    """Render the site from the executed notebooks."""
-    from convexlib import book
-
-    book.render(choice.load(), site)
-
-
-@command
-def notebooks(choice: Choice = COLORS) -> None:
+def notebooks(choice: dict[str, Any] = "colors") -> None:
     """Write the notebooks for a study as .ipynb beside their sources, to open in JupyterLab."""
     from convexlib import book
 
-    study = choice.load()
+    study = studies.load(**choice)
     for name in book.notebooks(study):
         typer.echo(book.write_ipynb(study, name))
 
@@ -211,20 +192,22 @@ def _in_a_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _run(rule: str, choice: Choice, batch: str) -> None:
-    from convexlib import steps
+def _sources(choice: dict[str, Any]) -> tuple[tuple, tuple[str, ...]]:
+    given = {key: choice[key] for key in ("models", "add_models")}
+    return studies.sources(choice["study"], **given)
 
-    study = choice.load()
-    batches = study.batches()
-    if batch not in batches:
+
+def _named(study: Study, name: str) -> list[Result]:
+    """The results of a job, or those whose name below the study is, or begins with, this one."""
+    from convexlib import book
+
+    jobs = store.jobs(book.site(study))
+    if name in jobs:
+        return jobs[name].results
+    results = [result for job in jobs.values() for result in job.results]
+    found = [r for r in results if f"{r.name}/".startswith(f"{study.name}/{name.strip('/')}/")]
+    if not found:
         raise ValueError(
-            f"study {choice['study']!r} has no batch {batch!r}; it has: {', '.join(batches)}"
+            f"study {study.name!r} has no job or result {name!r}; jobs are: {', '.join(jobs)}"
         )
-    _get(f"{rule}_{batch}", [steps.OF_BATCH[rule](study, model) for model in batches[batch]])
-
-
-def _get(name: str, results: Sequence[Result]) -> None:
-    """Compute what is not stored, and leave the receipt that the workflow looks for."""
-    for result in results:
-        result.get()
-    store.receipt(name, results)
+    return found

@@ -8,19 +8,17 @@ from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 from sklearn.linear_model import RidgeCV
 from sklearn.manifold import MDS
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from convexlib import checks
-from convexlib.judgments import ROUNDING, settle
+from convexlib.alignment import ROUNDING, settle
 
+# Ridge penalties to choose from: from next to none to next to nothing but the mean.
 PENALTIES = np.logspace(-2, 6, 9)
-"""Ridge penalties to choose from: from next to none to next to nothing but the mean."""
-
-
+# Into how many parts objects are dealt at most, however many there are.
 MOST_FOLDS = 20
-"""Into how many parts objects are dealt at most, however many there are."""
 
 
 class Embedding(NamedTuple):
@@ -74,26 +72,16 @@ def nonmetric_mds(similarity: ArrayLike, n_dimensions: int = 2) -> Embedding:
     n_objects = matrices.shape[1]
     if len(matrices) > 1:
         raise ValueError(f"similarity is of {len(matrices)} people; give their mean")
-    if not 1 <= checks.whole(n_dimensions, "n_dimensions") < n_objects:
-        raise ValueError(
-            f"n_dimensions is {n_dimensions} for {n_objects} objects; give at least 1, and fewer "
-            "than there are objects"
-        )
+    if checks.whole(n_dimensions, "n_dimensions", least=1) >= n_objects:
+        raise ValueError(f"n_dimensions is {n_dimensions} for {n_objects} objects; give fewer")
     similarities = matrices[0][np.triu_indices(n_objects, k=1)]
     if not np.isfinite(similarities).all():
         raise ValueError("similarity holds NaN or infinity; leave those objects out")
     settled = settle(similarities, ROUNDING * abs(similarities).max())
     # Ranks, since the order alone counts. They begin at 1: zeros would be taken for missing.
     distances = squareform(rankdata(-settled))
-    scaling = MDS(
-        n_dimensions,
-        metric_mds=False,
-        metric="precomputed",
-        init="classical_mds",
-        n_init=1,
-        max_iter=3000,
-        eps=1e-9,
-    )
+    options = {"metric": "precomputed", "init": "classical_mds", "n_init": 1}
+    scaling = MDS(n_dimensions, metric_mds=False, max_iter=3000, eps=1e-9, **options)
     points = scaling.fit_transform(distances)
     points -= points.mean(axis=0)
     points = points @ np.linalg.svd(points, full_matrices=False)[2].T
@@ -151,25 +139,18 @@ def predicted_dimensions(
     dimensions = checks.features(dimensions, name="dimensions").astype(np.float64)
     n_objects = len(X)
     if len(dimensions) != n_objects:
+        raise ValueError(f"dimensions has {len(dimensions)} rows, but X {n_objects}; give as many")
+    n_folds = min(n_objects, MOST_FOLDS) if n_folds is None else n_folds
+    if n_objects < 4 or checks.whole(n_folds, "n_folds", least=2) > n_objects:
         raise ValueError(
-            f"dimensions has {len(dimensions)} rows, but X has {n_objects}; give one row an object"
-        )
-    n_folds = min(n_objects, MOST_FOLDS) if n_folds is None else checks.whole(n_folds, "n_folds")
-    if n_objects < 4 or not 2 <= n_folds <= n_objects:
-        raise ValueError(
-            f"n_folds is {n_folds} for {n_objects} objects; give at least 4 objects, and 2 folds "
-            "or more, up to the number of objects"
+            f"n_folds is {n_folds} for {n_objects} objects; give 4 objects or more, or fewer folds"
         )
     penalties = np.atleast_1d(checks.numbers(penalties, "penalties").astype(np.float64))
     if not (np.isfinite(penalties) & (penalties > 0)).all() or penalties.size == 0:
         raise ValueError(f"penalties are {penalties.tolist()}; give positive, finite numbers")
     ridge = make_pipeline(StandardScaler(), RidgeCV(penalties, alpha_per_target=True))
-    predicted = np.empty_like(dimensions)
     folds = KFold(n_folds, shuffle=True, random_state=random_state)
-    for training, test in folds.split(X):
-        fitted = ridge.fit(X[training], dimensions[training])
-        predicted[test] = fitted.predict(X[test]).reshape(len(test), -1)
-    return predicted
+    return cross_val_predict(ridge, X, dimensions, cv=folds).reshape(n_objects, -1)
 
 
 def _without_rounding(X: np.ndarray) -> np.ndarray:
@@ -207,9 +188,7 @@ def dominant_dimension(triplets: ArrayLike, dimensions: ArrayLike) -> np.ndarray
     """
     dimensions = checks.features(dimensions, name="dimensions")
     if dimensions.min() < 0:
-        raise ValueError(
-            f"dimensions hold {dimensions.min()}, below zero; give weights, or half_axes of them"
-        )
+        raise ValueError(f"dimensions hold {dimensions.min()}, below zero; give half_axes of them")
     triplets = checks.triplets(triplets, len(dimensions))
     dominant = np.empty(len(triplets), dtype=np.int64)
     for rows in np.array_split(np.arange(len(triplets)), 1 + len(triplets) // 50_000):
@@ -239,13 +218,13 @@ def half_axes(dimensions: ArrayLike) -> np.ndarray:
     return np.maximum(0, np.concatenate([dimensions, -dimensions], axis=1))
 
 
-def triplets_of(triplets: ArrayLike, membership: ArrayLike) -> np.ndarray:
+def is_about_category(triplets: ArrayLike, membership: ArrayLike) -> np.ndarray:
     """Which triplets are about which category: both of the kept pair belong to it, the odd not.
 
     Parameters
     ----------
     triplets : array-like of int, shape (n_triplets, 3)
-    membership : array-like of bool, shape (n_objects, n_categories)
+    membership : array-like of bool, or of 0 and 1, shape (n_objects, n_categories)
         An object may belong to several categories or none.
 
     Returns
@@ -254,15 +233,10 @@ def triplets_of(triplets: ArrayLike, membership: ArrayLike) -> np.ndarray:
 
     Examples
     --------
-    >>> triplets_of([[0, 1, 2], [0, 2, 1]], [[True], [True], [False]])
+    >>> is_about_category([[0, 1, 2], [0, 2, 1]], [[True], [True], [False]])
     array([[ True],
            [False]])
     """
-    membership = checks.array(membership, "membership")
-    if membership.ndim != 2 or membership.dtype != bool:
-        raise ValueError(
-            f"membership has shape {membership.shape} and dtype {membership.dtype}; give a boolean "
-            "matrix (n_objects, n_categories)"
-        )
+    membership = checks.booleans(checks.table(membership, "membership"), "membership")
     first, second, odd = membership[checks.triplets(triplets, len(membership)).T]
     return first & second & ~odd

@@ -1,15 +1,16 @@
 """How convex are the classes of a space? Arrays in, numbers out."""
 
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from convexlib import checks, paths
+from convexlib import checks, shortest_paths
 from convexlib.neighbors import neighbor_graph
 
 Average = Literal["macro", "micro"] | None
@@ -30,7 +31,7 @@ def graph_convexity_score(
     n_neighbors: int = 10,
     average: Average = "macro",
     n_jobs: int | None = None,
-) -> float | np.ndarray:
+) -> float | pd.Series:
     r"""Graph convexity: do shortest paths between members of a class stay inside the class?
 
     Two samples share an edge, weighted by their Euclidean distance, when either is among the
@@ -50,22 +51,23 @@ def graph_convexity_score(
     X : array-like of shape (n_samples, n_features)
     labels : array-like of shape (n_samples,) or bool of shape (n_samples, n_classes)
         Classes of any hashable kind, one a sample, but neither None nor NaN; or which sample is
-        a member of which class, where a sample may belong to several or none. Samples of no
-        class take part in the graph.
+        a member of which class (booleans, or 0 and 1), where a sample may belong to several or
+        none. Samples of no class take part in the graph.
     n_neighbors : int, default=10
         Must be smaller than the number of samples.
     average : {"macro", "micro"} or None, default="macro"
         "macro" is the mean over classes, "micro" the mean over all pairs; None gives the
-        score of each class, in the order of the columns, sorted, or, where classes cannot be
-        sorted, as they first appear. A class of fewer than two members has no pairs: its
-        score is NaN, it is left out of the means, and a warning names it.
+        score of each class, a Series with the classes as its index: in the order of the columns,
+        sorted, or, where classes cannot be sorted, as they first appear. A class of fewer than
+        two members has no pairs: its score is NaN, it is left out of the means, and a warning
+        names it.
     n_jobs : int, optional
         Number of threads; all there are by default. The score does not depend on it.
 
     Returns
     -------
-    float or ndarray of shape (n_classes,)
-        In [0, 1].
+    float or Series
+        In [0, 1]; a Series is indexed by class.
 
     Raises
     ------
@@ -90,9 +92,9 @@ def graph_convexity_score(
     """
     X, classes = _checked(X, labels, average)
     with checks.threads(n_jobs):
-        graph = paths.rank(neighbor_graph(X, n_neighbors=n_neighbors), n_neighbors, X)
-        sums = paths.sums_of_shares(graph, [*classes.values()])
-    return _mean(sums, _n_pairs(classes), average)
+        graph = shortest_paths.rank(neighbor_graph(X, n_neighbors=n_neighbors), n_neighbors, X)
+        sums = shortest_paths.sums_of_shares(graph, [*classes.values()])
+    return _mean(sums, _n_pairs(classes), classes, average)
 
 
 def connected_share(
@@ -102,7 +104,7 @@ def connected_share(
     n_neighbors: int = 10,
     average: Average = "macro",
     n_jobs: int | None = None,
-) -> float | np.ndarray:
+) -> float | pd.Series:
     """Share of the pairs of a class that any path of the graph joins.
 
     It bounds `graph_convexity_score` from above, where pairs without a path count zero: a low
@@ -112,8 +114,8 @@ def connected_share(
 
     Returns
     -------
-    float or ndarray of shape (n_classes,)
-        In [0, 1].
+    float or Series
+        In [0, 1]; a Series is indexed by class.
 
     Examples
     --------
@@ -123,10 +125,10 @@ def connected_share(
     0.0
     """
     X, classes = _checked(X, labels, average)
-    parts = paths.parts(neighbor_graph(X, n_neighbors=n_neighbors, n_jobs=n_jobs))
+    parts = shortest_paths.parts(neighbor_graph(X, n_neighbors=n_neighbors, n_jobs=n_jobs))
     sizes = [np.unique(parts[rows], return_counts=True)[1] for rows in classes.values()]
     joined = np.array([(size * (size - 1)).sum() for size in sizes], dtype=float)
-    return _mean(joined, _n_pairs(classes), average)
+    return _mean(joined, _n_pairs(classes), classes, average)
 
 
 def graph_path(
@@ -164,16 +166,13 @@ def graph_path(
     """
     X = checks.features(X)
     for name, row in (("source", source), ("target", target)):
-        if not 0 <= checks.whole(row, name) < len(X):
+        if checks.whole(row, name, least=0) >= len(X):
             raise ValueError(f"{name} is {row}, but X has rows 0 to {len(X) - 1}")
-    members = np.zeros(len(X), dtype=bool) if members is None else checks.array(members, "members")
-    if members.shape != (len(X),) or members.dtype != bool:
-        raise ValueError(
-            f"members has shape {members.shape} and dtype {members.dtype}; give one boolean for "
-            f"each of the {len(X)} rows of X"
-        )
-    graph = paths.rank(neighbor_graph(X, n_neighbors=n_neighbors), n_neighbors, X)
-    return paths.path(graph, source, target, members)
+    members = checks.booleans(np.zeros(len(X)) if members is None else members, "members")
+    if members.shape != (len(X),):
+        raise ValueError(f"members has shape {members.shape}; give one boolean a row of X")
+    graph = shortest_paths.rank(neighbor_graph(X, n_neighbors=n_neighbors), n_neighbors, X)
+    return shortest_paths.path(graph, source, target, members)
 
 
 def euclidean_convexity_score(
@@ -185,7 +184,7 @@ def euclidean_convexity_score(
     n_pairs: int = 5000,
     average: Average = "macro",
     random_state: int | np.random.Generator | None = None,
-) -> float | np.ndarray:
+) -> float | pd.Series:
     r"""Euclidean convexity: does a classifier find the class on the way between its members?
 
     For pairs of members :math:`x, y` of a class, the points
@@ -212,8 +211,8 @@ def euclidean_convexity_score(
 
     Returns
     -------
-    float or ndarray of shape (n_classes,)
-        In [0, 1].
+    float or Series
+        In [0, 1]; a Series is indexed by class.
 
     Raises
     ------
@@ -234,13 +233,14 @@ def euclidean_convexity_score(
     >>> line, labels = np.array([[0.0], [1.0], [5.0], [9.0]]), ["a", "b", "b", "a"]
     >>> nearest = KNeighborsClassifier(1).fit(line, labels)
     >>> euclidean_convexity_score(line, labels, nearest, average=None)
-    array([0.2, 1. ])
+    a    0.2
+    b    1.0
+    dtype: float64
     """
     if getattr(labels, "ndim", 1) == 2:
         raise ValueError("labels is a matrix; a classifier needs one label a row")
-    for name, number in (("n_points", n_points), ("n_pairs", n_pairs)):
-        if checks.whole(number, name) < 1:
-            raise ValueError(f"{name} is {number}; give at least 1")
+    n_points = checks.whole(n_points, "n_points", least=1)
+    n_pairs = checks.whole(n_pairs, "n_pairs", least=1)
     if not hasattr(classifier, "predict"):
         raise ValueError(f"classifier is {classifier!r}; give an object with a method predict")
     if isinstance(classifier, BaseEstimator):
@@ -248,9 +248,7 @@ def euclidean_convexity_score(
     X, classes = _checked(X, labels, average)
     known = getattr(classifier, "classes_", None)
     if known is not None and (unknown := [name for name in classes if name not in list(known)]):
-        raise ValueError(
-            f"classifier does not know the class {unknown[0]!r}; fit it to the same labels"
-        )
+        raise ValueError(f"classifier does not know {unknown[0]!r}; fit it to the same labels")
     rng = np.random.default_rng(random_state)
     ways = np.arange(1, n_points + 1) / (n_points + 1)
     n_drawn = np.minimum(_n_pairs(classes) // 2, n_pairs)
@@ -264,41 +262,31 @@ def euclidean_convexity_score(
             points = (x + ways[:, None] * (y - x)).reshape(-1, X.shape[1])
             predicted = checks.array(classifier.predict(points), "classifier.predict")
             if predicted.shape != (len(points),):
-                raise ValueError(
-                    f"classifier.predict gave shape {predicted.shape} for {len(points)} points; it "
-                    "has to give one class a point"
-                )
+                shapes = f"shape {predicted.shape} for {len(points)} points"
+                raise ValueError(f"classifier.predict gave {shapes}; let it give one class a point")
             predicted = predicted.tolist()
             seen.update(predicted)
             sums[number] += sum(class_ == name for class_ in predicted) / n_points
     if seen.isdisjoint(classes):
-        raise ValueError(
-            f"classifier predicts none of the classes in labels, but {next(iter(seen))!r}; give "
-            "labels as it names them"
-        )
-    return _mean(sums, n_drawn, average)
+        other = next(iter(seen))
+        raise ValueError(f"labels has no class that classifier predicts, as {other!r}; give such")
+    return _mean(sums, n_drawn, classes, average)
 
 
 def _checked(
     X: ArrayLike, labels: ArrayLike, average: Average
 ) -> tuple[np.ndarray, Mapping[Hashable, np.ndarray]]:
     """X and the rows of each class."""
-    if average not in ("macro", "micro", None):
-        raise ValueError(f"average is {average!r}; choose 'macro', 'micro' or None")
+    checks.choice(average, "average", ("macro", "micro", None))
     X = checks.features(X)
     classes = checks.classes(labels, len(X))
     small = [name for name, rows in classes.items() if len(rows) < 2]
     if len(small) == len(classes):
-        raise ValueError(
-            f"labels has {len(classes)} classes and none of two members; there are no pairs"
-        )
+        raise ValueError(f"labels has {len(classes)} classes, none of two members; give larger")
     if small:
         shown = ", ".join(repr(name) for name in small[:5]) + (", ..." if len(small) > 5 else "")
-        warnings.warn(
-            f"{len(small)} of {len(classes)} classes have fewer than two members and no score: "
-            f"{shown}",
-            stacklevel=3,
-        )
+        none = f"{len(small)} of {len(classes)} classes have fewer than two members and no score"
+        warnings.warn(f"{none}: {shown}", stacklevel=3)
     return X, classes
 
 
@@ -308,12 +296,16 @@ def _n_pairs(classes: Mapping[Any, np.ndarray]) -> np.ndarray:
     return sizes * (sizes - 1)
 
 
-def _mean(sums: np.ndarray, n_pairs: np.ndarray, average: Average) -> float | np.ndarray:
+def _mean(
+    sums: np.ndarray, n_pairs: np.ndarray, classes: Iterable[Hashable], average: Average
+) -> float | pd.Series:
     """From the sum of the scores over the pairs of each class."""
     if average == "micro":
         return float(sums.sum() / n_pairs.sum())
     scores = np.divide(sums, n_pairs, out=np.full(len(sums), np.nan), where=n_pairs > 0)
-    return float(np.nanmean(scores)) if average == "macro" else scores
+    if average == "macro":
+        return float(np.nanmean(scores))
+    return pd.Series(scores, index=pd.Index([*classes], tupleize_cols=False))
 
 
 def _draw_pairs(n: int, n_pairs: int, rng: np.random.Generator) -> np.ndarray:

@@ -2,14 +2,15 @@
 
 Found in the source, so that no list by hand decides it: from a function to every function, class
 and constant that it names, to what these name, and so on. Where a module is chosen at run time by
-``import_module(f"convexlib.stimuli.{kind}")``, all that it could be count, unless the caller says
-which it is.
+``import_module(f"convexlib.data.{kind}")``, all that it could be count, unless the caller says
+which it is. Of a class of such a module, ``import_module(...).Stimuli.splits`` reaches that method
+and what it calls on itself, and not the others.
 """
 
 import ast
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -27,22 +28,19 @@ class Reached(NamedTuple):
 
     Attributes
     ----------
-    code : str
-        Hash of all that it reaches in this package; comments, docstrings and annotations of
-        functions do not count.
+    code : dict
+        Hash of each function, class and constant that it reaches in this package, by name, such as
+        ``convexlib.checks.features``; comments, docstrings and annotations do not count.
     libraries : dict
         Installed versions of the libraries that this code names.
-    names : frozenset of str
-        What it reaches in this package, such as ``convexlib.checks.features``.
     """
 
-    code: str
+    code: dict[str, str]
     libraries: dict[str, str]
-    names: frozenset[str]
 
 
 class _Unit(NamedTuple):
-    """A name at the top of a module; all of them where there is no name."""
+    """A name at the top of a module, or a method as ``Class.method``; all where there is none."""
 
     module: str
     name: str | None
@@ -65,7 +63,7 @@ def of_function(function: Callable, **chosen: str) -> Reached:
     function : callable
         A function at the top of a module.
     **chosen : str
-        For a subpackage whose modules are chosen at run time, the one: ``stimuli="colors"``.
+        For a subpackage whose modules are chosen at run time, the one: ``data="colors"``.
 
     Examples
     --------
@@ -73,11 +71,16 @@ def of_function(function: Callable, **chosen: str) -> Reached:
     >>> reached = of_function(mean_interval)
     >>> sorted(reached.libraries)
     ['numpy', 'scipy']
-    >>> "convexlib.statistics.Estimate" in reached.names
+    >>> "convexlib.statistics.Estimate" in reached.code
     True
     """
     name = getattr(function, "__qualname__", type(function).__qualname__)
-    return _of_units(((function.__module__, name),), tuple(sorted(chosen.items())))
+    return of_name(function.__module__, name, **chosen)
+
+
+def of_name(module: str, name: str, **chosen: str) -> Reached:
+    """The same of a name at the top of a module, which is not imported."""
+    return _of_units(((module, name),), tuple(sorted(chosen.items())))
 
 
 def of_notebook(cells: Iterable[str], **chosen: str) -> Reached:
@@ -117,16 +120,34 @@ def _of_units(
         if not _is_ours(unit.module):
             libraries.update(_distributions(unit.module))
             continue
-        module = _source(unit.module)
-        for statement in _statements(unit, module):
-            waiting += _references(statement, module, dict(chosen))
-    ours = {unit for unit in seen if _is_ours(unit.module)}
-    digest = hashlib.sha256()
-    for unit in sorted(ours, key=str):
-        for statement in _statements(unit, _source(unit.module)):
-            digest.update(_dumped(statement).encode())
-    names = frozenset(f"{unit.module}.{unit.name}" for unit in ours)
-    return Reached(digest.hexdigest()[:12], of_libraries(*sorted(libraries - _WORDLESS)), names)
+        waiting += _named_in(unit, chosen)
+    code = {
+        f"{unit.module}.{unit.name or '*'}": _hash(_statements(unit, _source(unit.module)))
+        for unit in sorted(seen, key=str)
+        if _is_ours(unit.module)
+    }
+    return Reached(code, of_libraries(*sorted(libraries - _WORDLESS)))
+
+
+@cache
+def _named_in(unit: _Unit, chosen: tuple[tuple[str, str], ...]) -> list[_Unit]:
+    module = _source(unit.module)
+    return [
+        reference
+        for statement in _statements(unit, module)
+        for reference in _references(statement, module, dict(chosen))
+    ]
+
+
+def forget() -> None:
+    """Read the source anew, as after it was changed."""
+    for found in (_of_units, _named_in, _source):
+        found.cache_clear()
+
+
+def _hash(statements: list[ast.stmt]) -> str:
+    text = "".join(map(_dumped, statements))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _statements(unit: _Unit, module: _Module) -> list[ast.stmt]:
@@ -136,55 +157,119 @@ def _statements(unit: _Unit, module: _Module) -> list[ast.stmt]:
 
 
 def _all_of(module: _Module) -> list[ast.stmt]:
-    statements = [s for bound in module.statements.values() for s in bound]
+    statements = [s for name, bound in module.statements.items() for s in bound if "." not in name]
     return [*dict.fromkeys(statements), *module.loose]
 
 
 def _references(node: ast.AST, module: _Module, chosen: Mapping[str, str]) -> Iterator[_Unit]:
     """The names at the top of modules that some code speaks of."""
     imports = module.imports | _imports(node)
-    for path in _paths(node):
-        if path[0] in imports:
-            yield from _followed(imports[path[0]], path[1:])
-        elif path[0] in module.statements and module.name:
-            yield _Unit(module.name, path[0])
-    for name in _imported_at_run_time(node, chosen):
-        yield _Unit(name, None)
+    for root, *path in _paths(node):
+        if isinstance(root, ast.Call):
+            for name in _imported_at_run_time(root, chosen):
+                if not path or path[0] in _source(name).statements:
+                    yield from _followed(_Unit(name, None), path)
+        elif root in imports:
+            yield from _followed(imports[root], path)
+        elif root in module.statements and module.name:
+            yield _Unit(module.name, root)
 
 
-def _followed(unit: _Unit, path: tuple[str, ...]) -> Iterator[_Unit]:
+def _followed(unit: _Unit, path: Sequence[str]) -> Iterator[_Unit]:
     """Where attributes lead from an imported module or name."""
     if not _is_ours(unit.module):
         yield _Unit(unit.module, None)
-        return
-    if unit.name is not None:
-        imported = _source(unit.module).imports.get(unit.name)
-        if imported and unit.name not in _source(unit.module).statements:
-            yield from _followed(imported, path)
-        elif _exists(f"{unit.module}.{unit.name}"):
-            yield from _followed(_Unit(f"{unit.module}.{unit.name}", None), path)
-        elif unit.name in _source(unit.module).statements:
-            yield unit
-        else:  # such as what lazy_loader attaches
-            found = resolve_name(f"{unit.module}:{unit.name}")
-            yield _Unit(found.__module__, found.__qualname__)
-    elif path:
-        yield from _followed(_Unit(unit.module, path[0]), path[1:])
-    else:
-        yield unit
+    elif unit.name is None:
+        yield from _followed(_Unit(unit.module, path[0]), path[1:]) if path else [unit]
+    elif unit.name in _source(unit.module).statements:
+        yield from _members(unit, path[0]) if path else [unit]
+    elif imported := _source(unit.module).imports.get(unit.name):
+        yield from _followed(imported, path)
+    elif _exists(f"{unit.module}.{unit.name}"):
+        yield from _followed(_Unit(f"{unit.module}.{unit.name}", None), path)
+    else:  # such as what lazy_loader attaches
+        found = resolve_name(f"{unit.module}:{unit.name}")
+        yield _Unit(found.__module__, found.__qualname__)
 
 
-def _paths(node: ast.AST) -> Iterator[tuple[str, ...]]:
-    """Names with the attributes that follow on them: ``a.b.c`` as (a, b, c)."""
+def _members(unit: _Unit, name: str) -> list[_Unit]:
+    """A method of a class, with all that it calls on itself; else the class, or what it is."""
+    found, waiting = [], [name]
+    for name in waiting:  # which grows on the way
+        member = _member(unit, name)
+        if member is None:
+            continue
+        found.append(member)
+        for root, *path in _paths(_statements(member, _source(member.module))[0]):
+            if root in ("self", "cls", "super"):
+                if not path or root == "super":
+                    return [unit]
+                waiting += [path[0]] if path[0] not in waiting else []
+    return [*found, *_heads(unit)] if found else [unit]
+
+
+def _member(unit: _Unit, name: str) -> _Unit | None:
+    """Where a class, or the first of its bases that has it, defines a method."""
+    for each in _heads(unit):
+        method = _Unit(each.module, f"{each.name}{name}")
+        if method.name in _source(each.module).statements:
+            return method
+    return None
+
+
+def _heads(unit: _Unit) -> list[_Unit]:
+    """What a class of ours and its bases have besides methods, as ``Class.``."""
+    module = _source(unit.module)
+    heads = [_Unit(unit.module, f"{unit.name}.")] if f"{unit.name}." in module.statements else []
+    for statement in module.statements[unit.name] if heads else ():
+        for base in statement.bases:
+            for each in _references(base, module, {}):
+                heads += _heads(each) if _is_ours(each.module) and each.name else []
+    return heads
+
+
+def _paths(
+    node: ast.AST, hidden: frozenset[str] = frozenset()
+) -> Iterator[tuple[str | ast.Call, ...]]:
+    """Names, and imports at run time, with the attributes that follow: ``a.b.c`` as (a, b, c).
+
+    Without names that a function hides behind its own.
+    """
     attributes, inner = [], node
     while isinstance(inner, ast.Attribute):
         attributes.append(inner.attr)
         inner = inner.value
     if isinstance(inner, ast.Name):
-        yield (inner.id, *reversed(attributes))
+        if inner.id not in hidden:
+            yield (inner.id, *reversed(attributes))
         return
+    if isinstance(inner, ast.Call) and _paths_end(inner.func) == "import_module":
+        yield (inner, *reversed(attributes))
+    is_function = isinstance(inner, ast.FunctionDef | ast.Lambda)
+    within = hidden | _own_names(inner) if is_function else hidden
+    outside = [inner.args, *getattr(inner, "decorator_list", ())] if is_function else []
     for child in ast.iter_child_nodes(inner):
-        yield from _paths(child)
+        yield from _paths(child, hidden if child in outside else within)
+
+
+def _own_names(function: ast.FunctionDef | ast.Lambda) -> frozenset[str]:
+    """Parameters of a function, but self and cls, and names that its statements assign to."""
+    arguments = function.args
+    given = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    given += filter(None, [arguments.vararg, arguments.kwarg])
+    names = {argument.arg for argument in given} - {"self", "cls"}
+    waiting = list(function.body) if isinstance(function, ast.FunctionDef) else []
+    apart = (ast.FunctionDef, ast.ClassDef, ast.Lambda)
+    apart += (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Global):
+            return frozenset()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        if not isinstance(node, apart):
+            waiting += ast.iter_child_nodes(node)
+    return frozenset(names - {*_imports(function)})
 
 
 def _imports(node: ast.AST) -> dict[str, _Unit]:
@@ -200,25 +285,21 @@ def _imports(node: ast.AST) -> dict[str, _Unit]:
     return found
 
 
-def _imported_at_run_time(node: ast.AST, chosen: Mapping[str, str]) -> Iterator[str]:
-    for call in ast.walk(node):
-        if not (isinstance(call, ast.Call) and _paths_end(call.func) == "import_module"):
-            continue
-        (name,) = call.args
-        first = name.values[0] if isinstance(name, ast.JoinedStr) else name
-        if not isinstance(first, ast.Constant):
-            raise ValueError(f"line {call.lineno}: import_module of what cannot be told beforehand")
-        if not isinstance(name, ast.JoinedStr):
-            yield first.value
-            continue
-        parent = first.value.removesuffix(".")
-        only = chosen.get(parent.rpartition(".")[2])
-        folder = _file(parent).parent
-        yield from (
-            f"{parent}.{path.stem}"
-            for path in sorted(folder.glob("*.py"))
-            if path.stem == only or (only is None and path.stem != "__init__")
-        )
+def _imported_at_run_time(call: ast.Call, chosen: Mapping[str, str]) -> Iterator[str]:
+    (name,) = call.args
+    first = name.values[0] if isinstance(name, ast.JoinedStr) else name
+    if not isinstance(first, ast.Constant):
+        raise ValueError(f"line {call.lineno}: import_module of what cannot be told beforehand")
+    if not isinstance(name, ast.JoinedStr):
+        yield first.value
+        return
+    parent = first.value.removesuffix(".")
+    only = chosen.get(parent.rpartition(".")[2])
+    yield from (
+        f"{parent}.{path.stem}"
+        for path in sorted(_file(parent).parent.glob("*.py"))
+        if path.stem == only or (only is None and path.stem != "__init__")
+    )
 
 
 def _paths_end(node: ast.AST) -> str:
@@ -242,9 +323,22 @@ def _parsed(text: str, name: str = "") -> _Module:
         bound = [*_bound(plain)]
         for name in bound:
             module.statements.setdefault(name, []).append(plain)
+        if isinstance(plain, ast.ClassDef):
+            module.statements.update(_methods(plain))
         if not bound:
             module.loose.append(plain)
     return module
+
+
+def _methods(of: ast.ClassDef) -> dict[str, list[ast.stmt]]:
+    """Methods of a class as ``Class.method``, and what it has besides as ``Class.``."""
+    methods = [node for node in of.body if isinstance(node, ast.FunctionDef)]
+    others = [node for node in of.body if node not in methods]
+    head = ast.ClassDef(of.name, [], [], others, of.decorator_list, type_params=[])
+    found: dict[str, list[ast.stmt]] = {f"{of.name}.": [head]}
+    for method in methods:
+        found.setdefault(f"{of.name}.{method.name}", []).append(method)
+    return found
 
 
 def _bound(statement: ast.stmt) -> Iterator[str]:

@@ -1,740 +1,531 @@
-"""Tidy DataFrame to matplotlib Axes: one function a figure. Nothing is loaded or computed here.
+"""Tidy tables to figures: one function a kind of figure. Nothing is loaded or computed here.
 
-A family has the same colour in every figure (Okabe and Ito's palette, safe for the colour
-blind), a size the same marker, a pretrained model a dashed line and open markers, a fine-tuned
-one a solid line and filled markers.
+What measures and families are called, and how they look, is told by `set_style` once a page. A
+family has one colour on the whole page, a size one marker, a variant one line and one filling.
+Seaborn lays out the facets and draws matrices; tables bring the intervals that are drawn.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
-import matplotlib.ticker
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from IPython import get_ipython
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib_inline.backend_inline import set_matplotlib_formats
-from PIL import Image
 
-FAMILY_NAMES = {"vit": "ViT", "beit": "BEiT", "data2vec": "data2vec"}
-MEASURE_NAMES = {
-    "convexity": "graph convexity\n({categories})",
-    "concept_convexity": "graph convexity\n({concepts})",
-    "connected_pairs": "pairs joined\nby any path",
-    "odd_one_out": "odd-one-out\naccuracy",
-    "rsa": "RSA\n(Spearman)",
-    "temperature": "temperature",
-    "held_out_convexity": "graph convexity\n(held-out {concepts})",
-    "held_out_odd_one_out": "odd-one-out accuracy\n(held-out {concepts})",
-    "held_out_rsa": "RSA\n(held-out {concepts})",
-    "held_out_dot": "odd-one-out accuracy\n(dot product, held-out {concepts})",
-    "other_half_odd_one_out": "odd-one-out accuracy\n(other judgments)",
-    "taught_convexity": "graph convexity\n({categories})",
-    "made_up_convexity": "graph convexity\n(made-up names)",
-    "probed": "odd-one-out\naccuracy, probed",
-    "dimension 1": "R² of\ndimension 1",
-    "dimension 2": "R² of\ndimension 2",
+WIDTH = 5.8  # inches, of every figure
+
+_style: dict[str, Any] = {"labels": {}, "limits": {}, "chance": {}, "families": {}}
+_style |= {"levels": {}, "ceiling": None, "words": {}}
+_met: dict[str, list[Hashable]] = {}  # levels of a column, in the order of their looks
+
+_PLAIN = {"color": "k", "linestyle": "-", "marker": "o", "markerfacecolor": "auto"}
+_LOOKS = {
+    "_hue": [{"color": "k"}],  # set_style knows the others
+    "_style": [
+        {"linestyle": "--", "markerfacecolor": "white"},
+        {"linestyle": "-"},
+        {"linestyle": ":", "markerfacecolor": "0.7", "marker": "s"},
+        {"linestyle": "-.", "marker": "D"},
+    ],
+    "_marker": [{"marker": marker} for marker in "os^vph"],
+    "_added": [{"marker": marker} for marker in "DPX*<>"],
 }
-SPACE_NAMES = {"original": "zero-shot", "naive": "naive probe", "global": "global probe"}
-CHANCE = 1 / 3
-
-_WORDS = {"concepts": "concepts", "categories": "categories"}
-_CEILING: list[float] = []
-_COLORS = {"vit": "#0072B2", "beit": "#D55E00", "data2vec": "#009E73"}
-_GAP = 4  # pixels between pictures
-_CEILING_COLOR = "0.88"
-_OTHER_COLOR = "#CC79A7"
-_ADDED_COLOR = "#000000"
-_MARKERS = {"base": "o", "large": "s"}
-_OTHER_MARKER = "D"
+_GREY = "0.6"
+_MISSING = "This is not measured here."
 
 
-def set_style(
-    words: Mapping[str, str] | None = None, ceiling: tuple[float, float] | None = None
-) -> None:
-    """Fonts, lines and words for all figures, as SVG without a date; call once a notebook.
+def set_style(style: Mapping[str, Any] | None = None) -> None:
+    """Fonts, names and colours for all figures, as SVG without a date; call once a page.
 
     Parameters
     ----------
-    words : mapping, optional
-        What "concepts" and "categories" are in the study at hand, such as "hues" and "colour
-        names".
-    ceiling : tuple of two floats, optional
-        The noise ceiling, drawn as a grey band wherever accuracy is drawn.
+    style : mapping, optional
+        Whatever is known of the following. "labels": what measures and values of columns are
+        called, which may hold "{concepts}" and "{categories}"; "limits": between which two values
+        a measure lies; "chance": what guessing gives; "families": the "label" and "color" of
+        each; "levels": values of a column, such as "variant", in the order in which they get
+        their looks; "ceiling": lower and upper noise ceiling, drawn as a grey band where a
+        measure has a chance; "words": what concepts and categories are in the study at hand.
+
+    Examples
+    --------
+    >>> set_style({"labels": {"rsa": "RSA of {concepts}"}, "words": {"concepts": "hues"}})
     """
-    _WORDS.update(words or {})
-    _CEILING[:] = ceiling or ()
+    _style.update({key: (style or {}).get(key) or {} for key in _style})
+    families = _style["families"]
+    labels = _style["labels"] | {name: known["label"] for name, known in families.items()}
+    words = {"concepts": "concepts", "categories": "categories"} | _style["words"]
+    _style["labels"] = {name: label.format(**words) for name, label in labels.items()}
+    _LOOKS["_hue"] = [{"color": color} for color in _palette(families)]
+    _met.clear()
+    _met["_hue"] = [*families]
     if get_ipython():
         set_matplotlib_formats("svg", bbox_inches="tight", metadata={"Date": None})
-    mpl.rcParams.update(
-        {
-            "figure.constrained_layout.use": True,
-            "font.size": 10,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.titlesize": 10,
-            "axes.grid": True,
-            "grid.alpha": 0.25,
-            "legend.frameon": False,
-            "lines.markersize": 4,
-            "xtick.labelsize": 9,
-            "ytick.labelsize": 9,
-            "svg.hashsalt": "convexlib",  # the same figure gives the same file
-        }
-    )
+    rc = {"axes.grid": True, "axes.titlelocation": "left", "grid.alpha": 0.4}
+    rc |= {"legend.frameon": False, "lines.markersize": 4.5, "figure.labelsize": 10.8}
+    rc |= {"svg.hashsalt": "convexlib"}  # the same figure gives the same file
+    sns.set_theme(style="ticks", font="DejaVu Sans", font_scale=0.9, color_codes=False, rc=rc)
 
 
-def panels(n_rows: int, n_columns: int, *, height: float = 2.1, width: float = 5.8) -> np.ndarray:
-    """Axes (n_rows, n_columns) of a new figure, `height` inches a row, `width` in all."""
-    n_rows, n_columns = max(1, n_rows), max(1, n_columns)  # to say on it what is missing
-    _, axes = plt.subplots(n_rows, n_columns, figsize=(width, height * n_rows), squeeze=False)
-    return axes
+def curves(
+    table: pd.DataFrame,
+    *,
+    x: str = "depth",
+    y: str = "value",
+    row: str = "family",
+    column: str = "measure",
+    units: str | Sequence[str] = "model",
+    band: tuple[str, str] = ("ci_low", "ci_high"),
+    behind: pd.DataFrame | None = None,
+    change: bool = False,
+    xlabel: str = "depth (layer / last layer)",
+    missing: str = _MISSING,
+    **looks: Any,
+) -> Figure:
+    """A line for each model, with its interval, in facets; a column of facets shares its y axis.
 
-
-def layer_curves(
-    means: pd.DataFrame, axes: np.ndarray, *, limits: tuple[float, float] = (-0.02, 1.02)
-) -> np.ndarray:
-    """Measures against depth: a row a family, a column a measure, bands are intervals.
+    A column that the table lacks is not used.
 
     Parameters
     ----------
-    means : DataFrame
-        From `tables.layer_means` or `tables.dimension_scores`, with the measures to draw, one
-        space only.
-    axes : ndarray of Axes, shape (n_families, n_measures)
-    limits : (float, float), default=(-0.02, 1.02)
-        How far the y axes reach at most.
+    table : DataFrame
+        Tidy: a row a model and value of `x`. The column "measure" says what a facet shows.
+    x, y : str, default="depth", "value"
+    row, column : str, default="family", "measure"
+        Columns that say in which facet a line stands.
+    units : str or sequence of str, default="model"
+        Columns of which each combination is a line.
+    band : tuple of two str, default=("ci_low", "ci_high")
+        Columns of the ends of its interval.
+    behind : DataFrame, optional
+        Rows of the same columns, drawn in grey behind the others, without bands.
+    change : bool, default=False
+        Whether values are changes of the measure: against zero, and without its limits.
+    xlabel : str, default="depth (layer / last layer)"
+    missing : str, default="This is not measured here."
+        What stands where there are no rows.
+    **looks
+        Columns that say how a line is drawn. hue : str, default="family". style : str,
+        default="variant", the line and filling. marker : str, default="size". added : tuple of
+        two str, default=("size", "added"), the column, and its value, of models that the reader
+        added: each is black, has a marker of its own, and is named in the legend by its unit.
 
     Returns
     -------
-    ndarray of Axes
-    """
-    if means.empty:
-        return missing(axes)
-    measures = list(dict.fromkeys(means["measure"]))
-    for row, (family, of_family) in zip(axes, means.groupby("family", sort=False), strict=True):
-        missing(row[len(measures) :])
-        for ax, measure in zip(row, measures, strict=False):
-            for _, curve in of_family[of_family["measure"] == measure].groupby(
-                ["model", "size", "variant"], sort=False
-            ):
-                _curve(ax, curve)
-            if "odd_one_out" in measure:
-                _chance_line(ax)
-            ax.set_ylabel(_measure_name(measure))
-            ax.set_title(_family_name(family), loc="left", color=_family_color(family))
-    _share_limits(axes, low=limits[0], high=limits[1])
-    for ax in axes[-1]:
-        ax.set_xlabel("depth (layer / last layer)")
-    return _legend_below(axes, means)
+    Figure
 
-
-def scatter(points: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
-    """Odd-one-out accuracy against convexity, a point a layer of a model.
-
-    Parameters
-    ----------
-    points : DataFrame
-        From `tables.convexity_and_accuracy`, with the parts to draw.
-    axes : ndarray of Axes, shape (1, n_parts)
-    """
-    for ax, (part, of_part) in zip(axes.ravel(), points.groupby("part", sort=False), strict=True):
-        _points(ax, of_part, "convexity", "odd_one_out")
-        _chance_line(ax)
-        ax.set_title(f"{part} of the layers", loc="left")
-        ax.set_xlabel(_measure_name("convexity").replace("\n", " "))
-        ax.set_ylabel("odd-one-out accuracy")
-    _share_limits(axes.T)
-    return _legend_below(axes, points, families=True, lines=False)
-
-
-def correlation_bars(correlations: pd.DataFrame, ax: Axes, *, published: dict[str, float]) -> Axes:
-    """Correlations with their intervals by part and variant, beside published ones.
-
-    Parameters
-    ----------
-    correlations : DataFrame
-        From `tables.correlations`.
-    ax : Axes
-    published : dict
-        Published correlation by part, drawn as a diamond.
-    """
-    if correlations.empty:
-        return missing(np.array(ax))
-    parts = list(dict.fromkeys(correlations["part"]))
-    variants = list(dict.fromkeys(correlations["variant"]))
-    styles = {"all": ("o", "k"), "pretrained": ("o", "none"), "finetuned": ("o", "0.5")}
-    for variant in variants:
-        offset = 0.18 * (variants.index(variant) - (len(variants) - 1) / 2)
-        of_variant = correlations[correlations["variant"] == variant]
-        y = np.array([parts.index(part) for part in of_variant["part"]]) + offset
-        marker, face = styles[variant]
-        ax.plot(
-            of_variant["value"],
-            y,
-            marker,
-            color="k",
-            markerfacecolor=face,
-            markersize=7,
-            label={"all": "all models", "finetuned": "fine-tuned"}.get(variant, variant),
-        )
-        ax.hlines(y, of_variant["ci_low"], of_variant["ci_high"], color="k", zorder=1)
-        counts = zip(y, of_variant["n"], of_variant["n_models"], strict=True)
-        for height, n_points, n_models in counts:
-            ax.text(
-                1.04,
-                height,
-                f"{n_points} of {n_models}",
-                va="center",
-                fontsize=8,
-                transform=ax.get_yaxis_transform(),
-            )
-    ax.text(1.04, 1.02, "points of models", fontsize=8, transform=ax.transAxes, va="bottom")
-    for part in published.keys() & set(parts):
-        ax.plot(published[part], parts.index(part), "D", color=_OTHER_COLOR, markersize=8)
-    ax.plot([], [], "D", color=_OTHER_COLOR, markersize=8, label="published (objects)")
-    ax.axvline(0, color="0.5", linewidth=1)
-    ax.set_yticks(range(len(parts)), parts)
-    ax.set_ylim(len(parts) - 0.4, -0.6)
-    ax.set_xlim(-1.02, 1.02)
-    ax.set_xlabel("correlation of convexity and odd-one-out accuracy")
-    ax.figure.legend(loc="outside lower center", ncols=2)
-    return ax
-
-
-def deltas(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
-    """What fine-tuning adds, against depth: a row a family, a column a measure.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `tables.fine_tuning_deltas`, with the measures to draw.
-    axes : ndarray of Axes, shape (n_families, n_measures)
+    Examples
+    --------
+    >>> table = pd.DataFrame({"model": "a", "family": "vit", "measure": "rsa", "depth": [0, 1]})
+    >>> len(curves(table.assign(value=[0.2, 0.4])).axes[0].lines)
+    1
     """
     if table.empty:
-        return missing(axes, "These models hold no pair of pretrained and fine-tuned.")
-    drawn = table.assign(model=table["model_kind"], variant="finetuned")
-    return _changes(drawn, axes)
-
-
-def gains(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
-    """What the transform adds, against depth: a row a family, a column a measure.
-
-    Parameters
-    ----------
-    table : DataFrame
-        The rows of `tables.transform_effects` of one transform whose space is "gain".
-    axes : ndarray of Axes, shape (n_families, n_measures)
-    """
-    if table.empty:
-        return missing(axes, "This study does not have this transform.")
-    return _changes(table, axes)
-
-
-def before_and_after(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
-    """Measures before (grey) and after (colour) the transform, against depth.
-
-    Parameters
-    ----------
-    table : DataFrame
-        The rows of `tables.transform_effects` of one transform whose space is "before" or
-        "after".
-    axes : ndarray of Axes, shape (n_families, n_measures)
-    """
-    if table.empty:
-        return missing(axes, "This study does not have this transform.")
-    after = table[table["space"] == "after"]
-    layer_curves(after, axes)
-    for row, (_, of_family) in zip(axes, table.groupby("family", sort=False), strict=True):
-        for ax, measure in zip(row, dict.fromkeys(after["measure"]), strict=False):
-            before = of_family[(of_family["measure"] == measure) & (of_family["space"] == "before")]
-            for (_, size, variant), curve in before.groupby(
-                ["model", "size", "variant"], sort=False
-            ):
-                ax.plot(
-                    curve["depth"],
-                    curve["value"],
-                    color="0.6",
-                    linestyle=_line_style(variant),
-                    marker=_marker(size),
-                    markersize=3,
-                    zorder=1,
-                )
-            ax.relim()
-            ax.autoscale_view()
-    _share_limits(axes, low=-0.02, high=1.02)
-    return axes
+        return _say(missing)
+    units = [units] if isinstance(units, str) else units
+    drawn = _dressed(table, units=units, **looks)
+    grey = table.head(0) if behind is None else behind.assign(**dict.fromkeys(band, np.nan))
+    everything = pd.concat([_dressed(grey, {"color": _GREY}, units=units, **looks), drawn])
+    facets = _facets(everything, row, column, 2.3, sharey="col")
+    for ax, panel, measure in facets:
+        if panel.empty:
+            _say(missing, ax)
+            continue
+        for look, curve in _alike(panel, *table.columns.intersection(units)):
+            ax.plot(curve[x], curve[y], **look)
+            low, high = (curve.get(end, np.nan) for end in band)
+            ax.fill_between(curve[x], low, high, color=look["color"], alpha=0.12, linewidth=0)
+        label = _label(measure or y)
+        ax.set_ylabel(f"change of\n{label}" if change else label)
+        _expect(ax, "y", measure, change=change)
+        _title(ax, panel, row, column)
+    for ax, _, measure in facets if not change else []:
+        _clip(ax, "y", measure)
+    ax.locator_params(axis="x", nbins=4, integer=pd.api.types.is_integer_dtype(table[x]))
+    return _legend(ax.figure, drawn, xlabel, hues=row != looks.get("hue", "family"))
 
 
 def forest(
-    table: pd.DataFrame, axes: np.ndarray, *, rows: str, panels: str, xlabel: str = ""
-) -> np.ndarray:
-    """Estimates with their intervals, one below the other; open for pretrained models.
-
-    Where an interval is much wider than the values lie apart, it runs out of the axes.
-
-    Parameters
-    ----------
-    table : DataFrame
-        With columns value, ci_low, ci_high and, where kinds of models are told apart, variant.
-    axes : ndarray of Axes, shape (1, n_panels)
-    rows, panels : str
-        The columns that say in which row and panel an estimate stands, in the table's order.
-    xlabel : str, optional
-        What all panels show; by default each shows what its name says.
-    """
-    if table.empty:
-        return missing(axes)
-    labels = list(dict.fromkeys(table[rows]))
-    variants = list(dict.fromkeys(table["variant"])) if "variant" in table else [None]
-    faces = {"pretrained": "white"}
-    for ax, (panel, of_panel) in zip(axes[0], table.groupby(panels, sort=False), strict=True):
-        for number, variant in enumerate(variants):
-            chosen = of_panel if variant is None else of_panel[of_panel["variant"] == variant]
-            offset = 0.3 * (number - (len(variants) - 1) / 2)
-            y = np.array([labels.index(label) for label in chosen[rows]]) + offset
-            ax.hlines(y, chosen["ci_low"], chosen["ci_high"], color="k", linewidth=1, zorder=1)
-            ax.plot(
-                chosen["value"],
-                y,
-                "o",
-                color="k",
-                markerfacecolor=faces.get(variant, "k"),
-                zorder=2,
-            )
-        ax.set_title(panel if xlabel else "", loc="left")
-        ax.set_xlabel("" if xlabel else _measure_name(panel))
-        ax.set_yticks(range(len(labels)), labels)
-        ax.set_ylim(len(labels) - 0.5, -0.5)
-        _show_values(ax, of_panel["value"])
-    for ax in axes[0, 1:]:
-        ax.tick_params(labelleft=False)
-    if xlabel:
-        axes[0, axes.shape[1] // 2].set_xlabel(xlabel)
-        _share_x_limits(axes)
-    if variants != [None]:
-        handles = [
-            _handle("k", "base", variant, _variant_name(variant), line=False)
-            for variant in variants
-        ]
-        axes[0, 0].figure.legend(handles=handles, loc="outside lower center", ncols=2)
-    return axes
-
-
-def zero_shot_and_probed(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
-    """Probed against zero-shot accuracy, a point a layer; above the line the probe helps.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `tables.probing`.
-    axes : ndarray of Axes, shape (1, n_transforms)
-    """
-    rng = np.random.default_rng(0)
-    # A shift below the width of a marker, since few triplets give few values.
-    shift = rng.uniform(-0.006, 0.006, (len(table), 2))
-    shifted = table.assign(x=table["before"] + shift[:, 0], y=table["after"] + shift[:, 1])
-    for ax, (transform, chosen) in zip(
-        axes[0], shifted.groupby("transform", sort=False), strict=True
-    ):
-        _points(ax, chosen, "x", "y")
-        ax.axline((0.5, 0.5), slope=1, color="0.5", linewidth=1)
-        ax.set_aspect("equal")
-        ax.set_title(f"{transform} transform", loc="left")
-        ax.set_xlabel("zero-shot accuracy")
-        ax.set_ylabel("probed accuracy")
-    values = table[["before", "after"]].to_numpy()
-    for ax in axes.ravel():
-        limits = values.min() - 0.03, values.max() + 0.03
-        ax.set(xlim=limits, ylim=limits)
-    return _legend_below(axes, table, families=True, lines=False)
-
-
-def positions(table: pd.DataFrame, axes: np.ndarray, *, in_order: bool = False) -> np.ndarray:
-    """Concepts as pictures where people, and models, put them in two human dimensions.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `tables.predicted_positions`.
-    axes : ndarray of Axes
-        At least one a panel; further ones are hidden.
-    in_order : bool, default=False
-        Whether a line joins each concept with the next.
-    """
-    if table.empty:
-        return missing(axes)
-    size = 14 if len(table) < 20 * table["panel"].nunique() else 9  # points
-    for ax in axes.ravel()[table["panel"].nunique() :]:
-        ax.set_visible(False)
-    for ax, (panel, points) in zip(axes.ravel(), table.groupby("panel", sort=False), strict=False):
-        if in_order:
-            ax.plot(points["x"], points["y"], color="0.7", linewidth=1, zorder=0)
-        for x, y, image in points[["x", "y", "image"]].itertuples(index=False):
-            ax.add_artist(AnnotationBbox(_picture(image, size), (x, y), frameon=False, pad=0))
-        ax.set_title(FAMILY_NAMES.get(panel, panel), loc="left", color=_title_color(panel))
-        ax.set_xlabel("dimension 1")
-        ax.set_ylabel("dimension 2")
-        ax.set_aspect("equal")
-    reach = 1.15 * abs(table[["x", "y"]].to_numpy()).max()
-    for ax in axes.ravel():
-        ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    return axes
-
-
-def accuracies(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
-    """Accuracy by concept, zero-shot and probed.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Rows of `tables.concept_accuracy` of one measure.
-    axes : ndarray of Axes, shape (1, n_spaces)
-    """
-    named = table.assign(space=table["space"].replace(SPACE_NAMES))
-    forest(named, axes, rows="concept", panels="space", xlabel="odd-one-out accuracy")
-    for ax in axes[0]:
-        ax.axvline(CHANCE, color="0.4", linestyle=":", linewidth=1, zorder=0)
-        if _CEILING:
-            ax.axvspan(*_CEILING, color=_CEILING_COLOR, zorder=0)
-    return axes
-
-
-def concept_pictures(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
-    """Accuracy of the concepts, with their pictures if any: a row a concept, the best at the top.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `tables.best_and_worst`.
-    axes : ndarray of Axes, shape (1, n_spaces)
-    """
-    names = list(dict.fromkeys(table["concept"]))
-    images = dict(zip(table["concept"], table["image"], strict=True))
-    accuracies(table, axes)
-    if any(image is None for image in images.values()):
-        return axes
-    for row, name in enumerate(names):
-        picture = _picture(images[name], 16)
-        place = (-0.09, row)
-        axes[0, 0].add_artist(
-            AnnotationBbox(
-                picture,
-                place,
-                xycoords=axes[0, 0].get_yaxis_transform(),
-                frameon=False,
-                pad=0,
-                annotation_clip=False,
-            )
-        )
-    axes[0, 0].tick_params(axis="y", pad=24)
-    return axes
-
-
-def training_curves(curves: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
-    """Validation score against epoch: a row a family, a column a variant.
-
-    Parameters
-    ----------
-    curves : DataFrame
-        From `tables.training_curves`.
-    axes : ndarray of Axes, shape (n_families, 2)
-    """
-    if curves.empty:
-        return missing(axes, "None of these models was trained here.")
-    for row, (family, of_family) in zip(axes, curves.groupby("family", sort=False), strict=True):
-        for ax, variant in zip(row, ("pretrained", "finetuned"), strict=True):
-            of_variant = of_family[of_family["variant"] == variant]
-            for (size, _), curve in of_variant.groupby(["size", "seed"], sort=False):
-                color = _color(family, size)
-                ax.plot(
-                    curve["epoch"],
-                    curve["validation_score"],
-                    color=color,
-                    linestyle=_line_style(variant),
-                    marker=_marker(size),
-                    markerfacecolor=color if variant == "finetuned" else "white",
-                )
-            for objective, score in dict.fromkeys(
-                zip(of_variant["objective"], of_variant["score"], strict=True)
-            ):
-                ax.set_title(f"{_family_name(family)}: {objective}", loc="left", fontsize=9)
-                ax.set_ylabel(score)
-            ax.set_xlabel("epoch")
-            ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
-    return _legend_below(axes, curves)
-
-
-def missing(axes: np.ndarray, what: str = "This is not measured here.") -> np.ndarray:
-    """Say why there is nothing to draw, in the middle of the figure or of some of its axes."""
-    for ax in axes.ravel():
-        ax.set_axis_off()
-    if axes.size == 0:
-        return axes
-    first = axes.ravel()[0]
-    style = {"ha": "center", "va": "center", "wrap": True}
-    if axes.size == len(first.figure.axes):
-        first.figure.text(0.5, 0.5, what, **style)
-    else:
-        first.text(0.5, 0.5, what, **style, transform=first.transAxes)
-    return axes
-
-
-def similarity_matrix(
-    similarity: np.ndarray,
-    groups: Sequence[str],
-    ax: Axes,
+    table: pd.DataFrame,
     *,
-    groups_name: str,
-    name: str,
-    limits: tuple[float | None, float | None] = (None, None),
-) -> Axes:
-    """A similarity matrix with its scale.
+    row: str,
+    column: str = "measure",
+    style: str = "variant",
+    note: str = "",
+) -> Figure:
+    """Estimates with their intervals, one below the other, in the order of the table.
+
+    Where an interval is much wider than the values lie apart, it runs out of its facet. Where
+    the table has a column "image", the pictures stand beside the names of the rows.
 
     Parameters
     ----------
-    similarity : ndarray of shape (n, n)
-    groups : sequence of str
+    table : DataFrame
+        Tidy: a row an estimate, with columns measure, value, ci_low and ci_high.
+    row, column : str, column="measure"
+        Columns that say in which row and facet an estimate stands.
+    style : str, default="variant"
+        Column that says how an estimate is drawn.
+    note : str, optional
+        Column of texts to write at the right.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"part": ["first", "second"], "measure": "rsa", "value": [0.2, 0.4]})
+    >>> figure = forest(table.assign(ci_low=0.1, ci_high=0.5), row="part")
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['first', 'second']
+    """
+    if table.empty:
+        return _say(_MISSING)
+    drawn = _dressed(table, hue="", style=style, marker="")
+    rows, lanes = (pd.Index(drawn[key].unique()) for key in (row, "_style"))
+    lane = lanes.get_indexer(drawn["_style"]) - (len(lanes) - 1) / 2
+    drawn["_y"] = rows.get_indexer(drawn[row]) + 0.7 / len(lanes) * lane
+    names, alike = [_label(name) for name in rows], column != "measure"
+    of_row = max(0.22 * max(name.count("\n") + 1 for name in names), 0.25 * len(lanes) - 0.28)
+    facets = _facets(drawn, None, column, 1.2 + of_row * len(rows), sharex=alike, sharey=True)
+    for ax, panel, measure in facets:
+        ax.hlines(panel["_y"], panel["ci_low"], panel["ci_high"], color="k", lw=1, zorder=1)
+        for look, points in _alike(panel):
+            ax.plot(points["value"], points["_y"], **look | {"linestyle": "none", "clip_on": False})
+        ax.set_xlabel("" if alike else _label(measure))
+        _title(ax, panel, column)
+    for ax, panel, measure in facets:
+        reach = [*(drawn if alike else panel)["value"], *_expect(ax, "x", measure)]
+        room = max(0.15, 0.6 * np.ptp(reach))
+        _clip(ax, "x", measure, min(reach) - room, max(reach) + room)
+        ax.locator_params(axis="x", nbins=max(2, 6 // len(facets)))
+    first = facets[0][0]
+    first.set_yticks(range(len(rows)), names)
+    first.set_ylim(len(rows) - 0.5, -0.5)
+    for y, text in zip(drawn["_y"], drawn.get(note, ()), strict=False):
+        ax.annotate(text, (1.03, y), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+    if "image" in table and table["image"].notna().all():
+        first.tick_params(axis="y", pad=24)
+        beside = {"xycoords": first.get_yaxis_transform(), "boxcoords": "offset points"}
+        for y, image in enumerate(drawn.drop_duplicates(row)["image"]):
+            _show(first, image, 14, (0, y), xybox=(-14, 0), annotation_clip=False, **beside)
+    return _legend(ax.figure, drawn, _label(measure) if alike else "", lines=False)
+
+
+def scatter(
+    table: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    column: str,
+    equal: bool = False,
+    jitter: float = 0.0,
+    **looks: Any,
+) -> Figure:
+    """A point for each row, in facets that share their axes.
+
+    Parameters
+    ----------
+    table : DataFrame
+    x, y, column : str
+        Columns of both coordinates, and of the facet.
+    equal : bool, default=False
+        Whether both axes show the same; then a line shows where they are equal.
+    jitter : float, default=0.0
+        By how much a point may be shifted in each direction, so that equal ones are seen.
+    **looks
+        As in `curves`.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"family": "vit", "part": "all", "x": [0.1, 0.2], "y": [0.2, 0.4]})
+    >>> len(scatter(table, x="x", y="y", column="part").axes)
+    1
+    """
+    if table.empty:
+        return _say(_MISSING)
+    drawn = _dressed(table, **looks)
+    drawn[[x, y]] += np.random.default_rng(0).uniform(-jitter, jitter, (len(table), 2))
+    for ax, panel, _ in _facets(drawn, None, column, 3.2, sharey=True):
+        for look, points in _alike(panel):
+            ax.plot(points[x], points[y], **look | {"linestyle": "none", "alpha": 0.75})
+        _expect(ax, "x", x)
+        _expect(ax, "y", y)
+        _title(ax, panel, column)
+        if equal:
+            ax.axline((0, 0), slope=1, color="0.5", linewidth=1)
+            limits = drawn[[x, y]].min().min() - 0.03, drawn[[x, y]].max().max() + 0.03
+            ax.set(aspect="equal", xlim=limits, ylim=limits)
+    ax.figure.supylabel(_label(y).replace("\n", " "))
+    return _legend(ax.figure, drawn, _label(x), lines=False)
+
+
+def matrix(
+    values: np.ndarray,
+    groups: Sequence[Hashable],
+    *,
+    label: str,
+    groups_label: str,
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """A square matrix of similarities with its scale.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, n)
+    groups : sequence of length n
         To which group each row belongs; rows of a group follow on each other.
-    ax : Axes
-    groups_name, name : str
-        What the groups and the similarities are.
-    limits : (float or None, float or None)
+    label, groups_label : str
+        What the values and the groups are.
+    limits : (float, float), optional
         Of the scale; by default those of the values off the diagonal.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> figure = matrix(np.eye(2), ["a", "b"], label="similarity", groups_label="letter")
+    >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    ['a', 'b']
     """
-    off_diagonal = np.where(np.eye(len(similarity), dtype=bool), np.nan, similarity)
-    low = np.nanmin(off_diagonal) if limits[0] is None else limits[0]
-    high = np.nanmax(off_diagonal) if limits[1] is None else limits[1]
-    image = ax.imshow(similarity, vmin=low, vmax=high, cmap="cividis")
-    ax.grid(visible=False)
+    apart = values[~np.eye(len(values), dtype=bool)]
+    low, high = limits or (apart.min(), apart.max())
+    figure, ax = plt.subplots(figsize=(WIDTH, 4.8), layout="constrained")
+    look = {"cmap": "cividis", "square": True, "rasterized": True}
+    sns.heatmap(values, vmin=low, vmax=high, cbar_kws={"label": label}, ax=ax, **look)
     names, first, sizes = np.unique(np.asarray(groups), return_index=True, return_counts=True)
-    centres = first + (sizes - 1) / 2
-    ax.set_xticks(centres, names, rotation=90)
-    ax.set_yticks(centres, names)
-    if len(names) < len(groups):
-        for border in first[first > 0] - 0.5:
-            ax.axhline(border, color="white", linewidth=0.6)
-            ax.axvline(border, color="white", linewidth=0.6)
-    ax.set_xlabel(groups_name)
-    ax.set_ylabel(groups_name)
-    ax.figure.colorbar(image, ax=ax, label=name, shrink=0.8)
-    return ax
+    ax.set_xticks(first + sizes / 2, names, rotation=90)
+    ax.set_yticks(first + sizes / 2, names, rotation=0)
+    edges = first[first > 0] if len(names) < len(groups) else []
+    for draw in (ax.hlines, ax.vlines):
+        draw(edges, 0, len(values), color="white", linewidth=0.6)
+    ax.set(xlabel=groups_label, ylabel=groups_label)
+    return figure
 
 
-def reaction_times(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Reaction time against agreement, medians and quartiles.
+def positions(
+    table: pd.DataFrame, *, column: str = "panel", in_order: bool = False, label: str = "dimension"
+) -> Figure:
+    """Pictures where they lie in a plane, in facets of the same scale.
 
     Parameters
     ----------
     table : DataFrame
-        From `tables.reaction_times`.
-    ax : Axes
+        With columns x, y and image.
+    column : str, default="panel"
+        Column that says in which facet a picture stands.
+    in_order : bool, default=False
+        Whether a line joins each picture with the next.
+    label : str, default="dimension"
+        What the axes are; they are numbered.
+
+    Returns
+    -------
+    Figure
     """
-    ax.plot(table["agreement"], table["median"], "o-", color="k")
-    ax.fill_between(table["agreement"], table["low"], table["high"], color="0.85", linewidth=0)
-    ax.set_ylim(bottom=0)
-    ax.set_xlabel("share of people who made the most frequent choice")
-    ax.set_ylabel("reaction time (s)")
-    return ax
+    if table.empty:
+        return _say(_MISSING)
+    size = 14 if len(table) < 20 * table[column].nunique() else 9  # points
+    reach = 1.15 * abs(table[["x", "y"]].to_numpy()).max()
+    for ax, panel, _ in _facets(table, None, column, 2.7, sharey=True, col_wrap=2):
+        ax.plot(panel["x"], panel["y"], color="0.7", linewidth=float(in_order), zorder=0)
+        for x, y, image in panel[["x", "y", "image"]].itertuples(index=False):
+            _show(ax, image, size, (x, y))
+        name = panel[column].iloc[0]
+        ax.set_title(_label(name), color=_style["families"].get(name, {}).get("color", "k"))
+        ax.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
+    ax.figure.supxlabel(f"{label} 1")
+    ax.figure.supylabel(f"{label} 2")
+    return ax.figure
 
 
-def pictures(table: pd.DataFrame, ax: Axes, *, n_columns: int = 12, size: int = 64) -> Axes:
-    """Pictures of the concepts, a row or more a category.
+def pictures(
+    table: pd.DataFrame, *, row: str = "category", image: str = "image", n_columns: int = 12
+) -> Figure:
+    """Pictures in rows, one or more a group.
 
     Parameters
     ----------
     table : DataFrame
-        From `tables.pictures`, with pictures.
-    ax : Axes
+        A row a picture.
+    row : str, default="category"
+        Column that says to which group a picture belongs.
+    image : str, default="image"
+        Column of the pictures, arrays of shape (height, width, 3).
     n_columns : int, default=12
-    size : int, default=64
-        Pixels of a picture in each direction.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"category": ["a", "b"], "image": [np.ones((8, 8, 3))] * 2})
+    >>> len(pictures(table).axes[0].images)
+    2
     """
-    rows, ticks = [], {}
-    for category, of_category in table.groupby("category", sort=False):
-        ticks[category] = (len(rows) + 0.5) * (size + _GAP)
-        images = of_category["image"].tolist()
-        for start in range(0, len(images), n_columns):
-            row = np.full((size + _GAP, (size + _GAP) * n_columns, 3), 255, dtype=np.uint8)
-            for column, image in enumerate(images[start : start + n_columns]):
-                left = column * (size + _GAP)
-                row[:size, left : left + size] = Image.fromarray(image).resize((size, size))
-            rows.append(row)
-    ax.imshow(np.concatenate(rows), interpolation="nearest")
+    figure, ax = plt.subplots(layout="constrained")
+    names: list[str] = []
+    for name, group in table.groupby(row, sort=False)[image]:
+        for start in range(0, len(group), n_columns):
+            for left, picture in enumerate(group.iloc[start : start + n_columns]):
+                ends = (left, left + 0.94, len(names) + 0.94, len(names))
+                ax.imshow(picture, extent=ends, interpolation="nearest")
+            names.append("" if start else _label(name))
+    ax.set(xlim=(0, n_columns), ylim=(len(names), 0), xticks=[], aspect="equal")
+    ax.set_yticks(np.arange(len(names)) + 0.47, names)
+    ax.tick_params(length=0)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
-    ax.set_xticks([])
-    ax.set_yticks([*ticks.values()], [*ticks])
-    ax.tick_params(length=0)
-    return ax
+    figure.set_size_inches(WIDTH, 0.3 + 0.85 * WIDTH * len(names) / n_columns)
+    return figure
 
 
-def image_rows(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
-    """Images of every concept, a row a concept.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `tables.example_images`.
-    axes : ndarray of Axes, shape (n_concepts, n_images)
-    """
-    for row, concept, images in zip(axes, table["concept"], table["images"], strict=True):
-        for ax, image in zip(row, images, strict=True):
-            ax.imshow(image, interpolation="nearest")
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)
-        row[0].set_ylabel(concept, rotation=0, ha="right", va="center")
-    return axes
+class _Grid(sns.FacetGrid):
+    def tight_layout(self, *_: Any, **__: Any) -> "_Grid":
+        """Leave the layout, which takes long, to the figure, which does it once."""
+        return self
 
 
-def _changes(table: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
-    layer_curves(table, axes)
-    for row in axes:
-        for ax, measure in zip(row, dict.fromkeys(table["measure"]), strict=False):
-            for artist in [*ax.lines, *ax.patches]:
-                if artist.get_gid() == "chance":
-                    artist.remove()
-            ax.set_ylim(auto=True)
-            ax.axhline(0, color="0.4", linewidth=1)
-            ax.set_ylabel("change of\n" + _measure_name(measure))
-            ax.relim()
-            ax.autoscale_view()
-    _share_limits(axes)
-    return axes
+def _facets(
+    table: pd.DataFrame, row: str | None, column: str, height: float, **options: Any
+) -> list[tuple[Axes, pd.DataFrame, str]]:
+    """The axes of a new figure, each with its rows, which may be none, and their measure."""
+    row, column = (name if name in table else None for name in (row, column))
+    grid = _Grid(table, row=row, col=column, **options)
+    grid.figure.set_size_inches(WIDTH, height * grid.axes.ravel()[0].get_gridspec().nrows)
+    grid.figure.set_layout_engine("constrained")
+    facets = [(grid.facet_axis(i, j, modify_state=False), p) for (i, j, _), p in grid.facet_data()]
+    return [(ax, panel, next(iter(panel.get("measure", ())), "")) for ax, panel in facets]
 
 
-def _points(ax: Axes, table: pd.DataFrame, x: str, y: str) -> None:
-    """A point a row, in the style of its model."""
-    for (family, size, variant), group in table.groupby(["family", "size", "variant"], sort=False):
-        color = _color(family, size)
-        ax.plot(
-            group[x],
-            group[y],
-            linestyle="none",
-            marker=_marker(size),
-            color=color,
-            markerfacecolor=color if variant == "finetuned" else "none",
-            alpha=0.75,
-        )
+def _dressed(
+    table: pd.DataFrame,
+    every: Mapping[str, str] | None = None,
+    *,
+    hue: str = "family",
+    style: str = "variant",
+    marker: str = "size",
+    units: Sequence[str] = ("model",),
+    added: tuple[str, str] = ("size", "added"),
+) -> pd.DataFrame:
+    """The table with the levels that say how a row is drawn, that look, and a key of it."""
+    of_reader = table[added[0]] == added[1] if added[0] in table else np.zeros(len(table), bool)
+    columns = {"_hue": hue, "_style": style, "_marker": marker, "_added": units[0]}
+    dressed = table.assign(**{name: table.get(column) for name, column in columns.items()})
+    dressed.loc[of_reader, ["_hue", "_marker"]] = None
+    dressed.loc[~of_reader, "_added"] = None
+    looks = [_PLAIN] * len(table)
+    for name, column in columns.items():
+        levels = zip(looks, dressed[name], strict=True)
+        looks = [look | _look(name, column, level) | (every or {}) for look, level in levels]
+    return dressed.assign(_look=looks, _key=[str(look) for look in looks])
 
 
-def _curve(ax: Axes, curve: pd.DataFrame) -> None:
-    family, size, variant = curve[["family", "size", "variant"]].iloc[0]
-    color = _color(family, size)
-    ax.plot(
-        curve["depth"],
-        curve["value"],
-        color=color,
-        linestyle=_line_style(variant),
-        marker=_marker(size),
-        markerfacecolor=color if variant == "finetuned" else "white",
-        label=curve["model"].iloc[0],
-    )
-    ax.fill_between(
-        curve["depth"], curve["ci_low"], curve["ci_high"], color=color, alpha=0.12, linewidth=0
-    )
+def _palette(families: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The colours of the families, then those that are unlike all of these."""
+    known = [to_rgb(family["color"]) for family in families.values()]
+    taken = np.array([*known, to_rgb(_GREY), to_rgb("k")])
+    palette = np.array([*sns.color_palette("colorblind"), *sns.husl_palette(30)])
+    free = np.linalg.norm(palette[:, None] - taken, axis=2).min(axis=1) > 0.15
+    return [to_hex(color) for color in (*known, *palette[free])]
 
 
-def _picture(image: np.ndarray, size: float) -> OffsetImage:
+def _look(name: str, column: str, level: Hashable) -> dict[str, str]:
+    """What a level changes: known levels come first, then as the page meets them."""
+    if pd.isna(level):
+        return {}
+    levels = _met.setdefault(name, [*_style["levels"].get(column, ())])
+    if level not in levels:
+        levels.append(level)
+    return _LOOKS[name][levels.index(level) % len(_LOOKS[name])]
+
+
+def _alike(panel: pd.DataFrame, *units: str) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+    """How rows are drawn, and the rows that are drawn so, each unit by itself."""
+    for _, rows in panel.groupby(["_key", *units], sort=False, dropna=False):
+        yield rows["_look"].iloc[0], rows
+
+
+def _show(ax: Axes, image: np.ndarray, size: float, at: tuple[float, float], **place: Any) -> None:
     """A picture of so many points in height."""
-    return OffsetImage(image, zoom=size / len(image), interpolation="antialiased")
+    box = OffsetImage(image, zoom=size / len(image), interpolation="antialiased")
+    ax.add_artist(AnnotationBbox(box, at, frameon=False, pad=0, **place))
 
 
-def _title_color(family: str) -> str:
-    return _family_color(family) if family in FAMILY_NAMES else "k"
+def _label(name: Hashable) -> str:
+    return _style["labels"].get(name, str(name))
 
 
-def _measure_name(measure: str) -> str:
-    return MEASURE_NAMES.get(measure, measure).format(**_WORDS)
+def _title(ax: Axes, panel: pd.DataFrame, *columns: str) -> None:
+    """What the facet is about, in its colour where it has one."""
+    names = [_label(panel[name].iloc[0]) for name in columns if name in panel and name != "measure"]
+    colors = {look["color"] for look in panel["_look"]} - {_GREY, "k"}
+    ax.set_title(", ".join(names), color=colors.pop() if len(colors) == 1 else "k")
 
 
-def _chance_line(ax: Axes) -> None:
-    """Between which bounds accuracy can be expected: chance and, where known, the ceiling."""
-    ax.axhline(CHANCE, color="0.4", linestyle=":", linewidth=1, gid="chance")
-    if _CEILING:
-        ax.axhspan(*_CEILING, color=_CEILING_COLOR, zorder=0, gid="chance")
+def _expect(ax: Axes, axis: str, measure: str, *, change: bool = False) -> list[float]:
+    """Mark what can be expected, and say where: chance and the noise ceiling, or zero."""
+    line, span = (ax.axhline, ax.axhspan) if axis == "y" else (ax.axvline, ax.axvspan)
+    zero = change or (axis == "x" and _style["limits"].get(measure, (0,))[0] < 0)
+    expected = 0 if zero else _style["chance"].get(measure)
+    if expected is None:
+        return []
+    look = {"linestyle": "-", "gid": "zero"} if zero else {"linestyle": ":", "gid": "chance"}
+    line(expected, color="0.4", linewidth=1, zorder=1, **look)
+    if _style["ceiling"] and not zero:
+        span(*_style["ceiling"], color="0.88", zorder=0, gid="ceiling")
+    return [expected]
 
 
-def _share_limits(axes: np.ndarray, *, low: float = -np.inf, high: float = np.inf) -> None:
-    """Same y axis down each column, so that rows can be compared, within what is possible."""
-    for column in axes.T:
-        limits = np.array([ax.get_ylim() for ax in column])
-        for ax in column:
-            ax.set_ylim(max(limits[:, 0].min(), low), min(limits[:, 1].max(), high))
+def _clip(ax: Axes, axis: str, measure: str, low: float = -np.inf, high: float = np.inf) -> None:
+    """Reach no farther than these values, and than the measure can."""
+    least, most = _style["limits"].get(measure, (-np.inf, np.inf))
+    room = 0.02 * (most - least) if np.isfinite(most - least) else 0
+    start, end = getattr(ax, f"get_{axis}lim")()
+    ax.set(**{f"{axis}lim": (max(start, low, least - room), min(end, high, most + room))})
 
 
-def _show_values(ax: Axes, values: pd.Series) -> None:
-    """Reach over the values; an interval that goes far beyond them runs out of the axes."""
-    low, high = values.min(), values.max()
-    room = max(0.15, 0.6 * (high - low))
-    left, right = ax.get_xlim()
-    ax.set_xlim(max(left, low - room), min(right, high + room))
-
-
-def _share_x_limits(axes: np.ndarray) -> None:
-    limits = np.array([ax.get_xlim() for ax in axes.ravel()])
-    for ax in axes.ravel():
-        ax.set_xlim(limits[:, 0].min(), limits[:, 1].max())
-
-
-def _legend_below(
-    axes: np.ndarray, table: pd.DataFrame, *, families: bool = False, lines: bool = True
-) -> np.ndarray:
-    """Legend of what the styles mean, in grey; colours where no title names the family."""
-    own = table[table["size"] != "added"]
+def _legend(
+    figure: Figure, drawn: pd.DataFrame, xlabel: str, *, hues: bool = True, lines: bool = True
+) -> Figure:
+    """Below the figure: its x label, colours, markers, lines and the models of the reader."""
+    plain = {"color": "0.3" if drawn["_hue"].notna().any() else "k", "linestyle": "none"}
+    still = {} if lines else {"linestyle": "none"}
+    varied = {"_hue": ["color"] * hues, "_marker": ["marker"], "_style": [*_PLAIN][1:]}
     handles = []
-    if families:
-        handles += [
-            Line2D(
-                [], [], color=_family_color(f), marker="o", linestyle="none", label=_family_name(f)
-            )
-            for f in dict.fromkeys(own["family"])
-        ]
-    styles = own[["size", "variant"]].drop_duplicates().itertuples(index=False)
-    for size, variant in styles:
-        name = f"{size}, {_variant_name(variant)}"
-        handles.append(_handle("0.3", size, variant, name, lines))
-    for model, variant in dict(zip(table["model"], table["variant"], strict=True)).items():
-        if (table.loc[table["model"] == model, "size"] == "added").all():
-            handles.append(_handle(_ADDED_COLOR, "added", variant, model, lines))
-    axes.ravel()[0].figure.legend(handles=handles, loc="outside lower center", ncols=2)
-    return axes
+    for name, keys in (varied | {"_added": [*_PLAIN]}).items():
+        levels = drawn.dropna(subset=name).drop_duplicates(name).set_index(name)["_look"]
+        for level, look in levels.items() if keys else ():
+            shown = {"marker": "o"} | plain | {key: look[key] for key in keys} | still
+            handles.append(Line2D([], [], label=_label(level), **shown))
+    longest = max((len(handle.get_label()) for handle in handles), default=0)
+    n_columns = max(1, min(len(handles), 80 // (longest + 8)))
+    if handles or xlabel:
+        place = {"loc": "outside lower center", "title": xlabel.replace("\n", " ")}
+        figure.legend(handles=handles, ncols=n_columns, **place)
+    figure.set_figheight(figure.get_figheight() + 0.22 * -(-len(handles) // n_columns))
+    return figure
 
 
-def _handle(color: str, size: str, variant: str, name: str, line: bool) -> Line2D:
-    return Line2D(
-        [],
-        [],
-        color=color,
-        linestyle=_line_style(variant) if line else "none",
-        marker=_marker(size),
-        markerfacecolor=color if variant == "finetuned" else "white",
-        label=name,
-    )
-
-
-def _color(family: str, size: str) -> str:
-    return _ADDED_COLOR if size == "added" else _family_color(family)
-
-
-def _family_color(family: str) -> str:
-    return _COLORS.get(family, _OTHER_COLOR)
-
-
-def _family_name(family: str) -> str:
-    return FAMILY_NAMES.get(family, family)
-
-
-def _variant_name(variant: str) -> str:
-    return {"finetuned": "fine-tuned"}.get(variant, variant)
-
-
-def _line_style(variant: str) -> str:
-    return "-" if variant == "finetuned" else "--"
-
-
-def _marker(size: str) -> str:
-    return _MARKERS.get(size, _OTHER_MARKER)
+def _say(what: str, ax: Axes | None = None) -> Figure:
+    """Write why there is nothing to draw."""
+    ax = ax or plt.subplots(figsize=(WIDTH, 1), layout="constrained")[1]
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, what, ha="center", va="center", wrap=True, transform=ax.transAxes)
+    return ax.figure

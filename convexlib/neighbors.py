@@ -10,9 +10,7 @@ from scipy.spatial.distance import cdist
 
 from convexlib import checks
 
-TIE = 1e-12
-"""Distances that differ by less than this share of themselves are equal."""
-
+TIE = 1e-12  # distances that differ by less than this share of themselves are equal
 _BLOCK = 2**24  # distances in memory at a time
 _MOST_PAIRS = 10**7  # about 0.5 GB of edges; without ties it is enough for a million rows
 _CHUNK = 32  # distances that are compared at a time
@@ -65,10 +63,8 @@ def neighbor_graph(X: ArrayLike, *, n_neighbors: int = 10, n_jobs: int | None = 
     X = checks.features(X)
     n, alike = len(X), checks.alike(X)
     X = X.astype(np.float64)
-    if not 1 <= checks.whole(n_neighbors, "n_neighbors") < n:
-        raise ValueError(
-            f"n_neighbors is {n_neighbors}, but X has {n} rows; choose from 1 to {n - 1}"
-        )
+    if checks.whole(n_neighbors, "n_neighbors", least=1) >= n:
+        raise ValueError(f"n_neighbors is {n_neighbors}, but X has {n} rows; give fewer than rows")
     if alike:
         raise checks.Undefined(f"X has the same values in all {n} rows; there is no near and far")
     _, exponent = np.frexp(abs(X).max())
@@ -79,11 +75,9 @@ def neighbor_graph(X: ArrayLike, *, n_neighbors: int = 10, n_jobs: int | None = 
         low, high = np.concatenate([*_within_limits(_neighbors(X, n_neighbors), n)], axis=1)
         low, high = np.divmod(np.unique(np.minimum(low, high) * n + np.maximum(low, high)), n)
         lengths = np.ldexp(_distances(X, low, high), exponent)
-    # Built by sorting, not by adding sparse matrices: an explicit zero would be dropped.
-    sources, targets = np.concatenate([low, high]), np.concatenate([high, low])
-    order = np.lexsort((targets, sources))
-    indptr = np.searchsorted(sources[order], np.arange(n + 1))
-    return csr_array((np.tile(lengths, 2)[order], targets[order], indptr), shape=(n, n))
+    # Not built by adding sparse matrices: an explicit zero would be dropped.
+    ends = np.concatenate([low, high]), np.concatenate([high, low])
+    return csr_array((np.tile(lengths, 2), ends), shape=(n, n))
 
 
 def _within_limits(found: Iterator[np.ndarray], n_samples: int) -> Iterator[np.ndarray]:
@@ -93,8 +87,7 @@ def _within_limits(found: Iterator[np.ndarray], n_samples: int) -> Iterator[np.n
         n_pairs += pairs.shape[1]
         if n_pairs > _MOST_PAIRS:
             raise checks.Undefined(
-                f"X has more than {_MOST_PAIRS:,} pairs of neighbours among {n_samples:,} rows, "
-                "since too many are equally far, such as duplicates; leave these out"
+                f"X has more than {_MOST_PAIRS:,} pairs of neighbours; leave out duplicates"
             )
         yield pairs
 

@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special, stats
+from scipy import linalg, optimize, special, stats
 
 from convexlib import checks
 
@@ -31,19 +31,15 @@ MINUS = "\N{MINUS SIGN}"
 SIGNIFICANT = 0.05
 
 FEWEST_POINTS = 5
-"""Points below which a correlation is not given.
-
-Of unrelated points two are always at -1 or 1, three most often near there, and four anywhere
-alike: the density of r is proportional to (1 - r^2)^((n - 4) / 2). From five on, a correlation
-near zero is the likeliest where there is none.
-"""
+"""Points below which a correlation is not given."""
+# Of unrelated points two are always at -1 or 1, three most often near there, and four anywhere
+# alike: the density of r is proportional to (1 - r^2)^((n - 4) / 2). From five on, a correlation
+# near zero is the likeliest where there is none.
 
 FEWEST_CLUSTERS = 5
-"""Clusters below which a correlation or a share of variance has no interval.
-
-With four, an interval of a correlation still holds the truth, but it reaches over more than half
-of all correlations that there are.
-"""
+"""Clusters below which a correlation or a share of variance has no interval."""
+# With four, an interval of a correlation still holds the truth, but it reaches over more than half
+# of all correlations that there are.
 
 _ROUNDING = 1e-12  # scatter that is none
 _N_DRAWS = 5_000
@@ -58,18 +54,16 @@ class Estimate(NamedTuple):
     """
 
     value: float
-    ci_low: float
-    ci_high: float
+    ci_low: float = np.nan
+    ci_high: float = np.nan
     p_value: float = np.nan
 
     def __str__(self) -> str:
         """For prose: the value and, in brackets, its interval."""
         if np.isnan(self.value):
             return "not measured here"
-        if np.isnan(self.ci_low):
-            return f"{self.value:z.2f} [no interval]".replace("-", MINUS)
         text = f"{self.value:z.2f} [{self.ci_low:z.2f}, {self.ci_high:z.2f}]"
-        return text.replace("-", MINUS)
+        return text.replace("nan, nan", "no interval").replace("-", MINUS)
 
     @property
     def sign(self) -> str:
@@ -79,9 +73,8 @@ class Estimate(NamedTuple):
         if self.ci_low <= 0 <= self.ci_high:
             return "not distinguishable from zero"
         side = "above zero" if self.ci_low > 0 else "below zero"
-        if self.p_value >= SIGNIFICANT:
-            return f"{side}, but not once corrected for all tests"
-        return side
+        but = ", but not once corrected for all tests" if self.p_value >= SIGNIFICANT else ""
+        return side + but
 
 
 def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
@@ -106,12 +99,7 @@ def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     >>> mean_interval([1.0, 2.0, 3.0]).value
     2.0
     """
-    values = np.asarray(values, dtype=float)
-    _check_sample("values", values)
-    _check_confidence(confidence)
-    mean, n = float(values.mean()), len(values)
-    error = values.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
-    return _student(mean, error, n - 1, confidence, largest=abs(values).max())
+    return nested_mean(values, np.arange(np.size(values)), over="groups", confidence=confidence)
 
 
 def nested_mean(
@@ -159,22 +147,21 @@ def nested_mean(
     >>> print(nested_mean([1.0, 3.0, 6.0, 8.0], list("aabb"), over="members"))
     4.50 [1.46, 7.54]
     """
-    values, groups = np.asarray(values, dtype=float), np.asarray(groups)
-    _check_sample("values", values)
-    _check_grouping("groups", groups, values)
-    _check_confidence(confidence)
+    values = _numbers("values", values)
+    groups = _list("groups", groups, len(values))
     if over not in ("groups", "members"):
         raise ValueError(f"over is {over!r}; give 'groups' or 'members'")
     _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     means = np.bincount(codes, values) / sizes
-    mean, largest, n_groups = float(means.mean()), abs(values).max(), len(means)
+    n_groups = len(means)
     if over == "groups":
-        error = means.std(ddof=1) / np.sqrt(n_groups) if n_groups > 1 else np.nan
-        return _student(mean, error, n_groups - 1, confidence, largest=largest)
-    n_free = len(values) - n_groups
-    spread = np.sqrt(((values - means[codes]) ** 2).sum() / n_free) if n_free else np.nan
-    error = spread * np.sqrt((1 / sizes).sum()) / n_groups
-    return _student(mean, error, n_free, confidence, largest=largest)
+        n_free = n_groups - 1
+        error = np.sqrt(_variance(means - means.mean(), n_free)) / np.sqrt(n_groups)
+    else:
+        n_free = len(values) - n_groups
+        spread = np.sqrt(_variance(values - means[codes], n_free))
+        error = spread * np.sqrt((1 / sizes).sum()) / n_groups
+    return _student(means.mean(), error, n_free, confidence, abs(values).max())
 
 
 def mean_difference(first: ArrayLike, second: ArrayLike, *, confidence: float = 0.95) -> Estimate:
@@ -209,21 +196,14 @@ def mean_difference(first: ArrayLike, second: ArrayLike, *, confidence: float = 
     >>> mean_difference([1.0, 2.0, 3.0], [0.0, 1.0, 2.0]).value
     1.0
     """
-    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    _check_sample("first", first)
-    _check_sample("second", second)
-    _check_confidence(confidence)
-    difference = float(first.mean() - second.mean())
-    sizes = np.array([len(first), len(second)])
-    if sizes.min() == 1:
-        return Estimate(difference, np.nan, np.nan)
-    variances = np.array([first.var(ddof=1), second.var(ddof=1)]) / sizes
-    error = np.sqrt(variances.sum())
-    n_free = sizes.sum() - 2
-    if len(first) != len(second) and error > 0:
+    samples = [_numbers("first", first), _numbers("second", second)]
+    sizes = np.array([len(sample) for sample in samples])
+    variances = [_variance(sample - sample.mean(), len(sample) - 1) for sample in samples] / sizes
+    error, n_free = np.sqrt(variances.sum()), sizes.sum() - 2
+    if sizes[0] != sizes[1] and error > 0:
         n_free = 1 / ((variances / error**2) ** 2 / (sizes - 1)).sum()
-    largest = max(abs(first).max(), abs(second).max())
-    return _student(difference, error, n_free, confidence, largest=largest)
+    difference = samples[0].mean() - samples[1].mean()
+    return _student(difference, error, n_free, confidence, abs(np.concatenate(samples)).max())
 
 
 def mean_over_objects(
@@ -245,10 +225,10 @@ def mean_over_objects(
     Parameters
     ----------
     scores : array-like of shape (n_triplets,)
-        From `judgments.odd_one_out_scores`, or differences of two of these.
+        From `alignment.odd_one_out_scores`, or differences of two of these.
     triplets : array-like of int, shape (n_triplets, 3)
     against : float, default=0.0
-        What the test takes the mean to be, such as `judgments.CHANCE` for an accuracy.
+        What the test takes the mean to be, such as `alignment.CHANCE` for an accuracy.
     confidence : float, default=0.95
 
     Returns
@@ -268,28 +248,24 @@ def mean_over_objects(
     0.75
     """
     triplets = checks.triplets(triplets)
-    scores = np.asarray(scores, dtype=float)
-    _check_sample("scores", scores, len(triplets))
-    _check_confidence(confidence)
-    mean, n_triplets = float(scores.mean()), len(scores)
+    scores = _numbers("scores", scores, len(triplets))
+    mean, n_triplets = scores.mean(), len(scores)
     residuals = scores - mean
     # Every two triplets that share one, two or three objects count once: those that share an
     # object, less those that share a pair, which were counted twice, and so on.
     objects, triplets = np.unique(triplets, return_inverse=True)
     triplets = np.sort(triplets.reshape(-1, 3), axis=1)
     shares = np.bincount(triplets.ravel()) / n_triplets
-    if shares.max() == 1:
-        return Estimate(mean, np.nan, np.nan)
-    of_object = np.bincount(triplets.ravel(), np.repeat(residuals, 3)) / (1 - shares)
-    pairs = np.concatenate([triplets[:, [0, 1]], triplets[:, [0, 2]], triplets[:, [1, 2]]])
-    of_pair = _sums_of_equal_rows(pairs, np.tile(residuals, 3))
-    of_three = _sums_of_equal_rows(triplets, residuals)
+    left = np.where(shares < 1, 1 - shares, np.nan)
+    i, j, k = triplets.T
+    pairs = len(objects) * np.concatenate([i, i, j]) + np.concatenate([j, k, k])
+    of_object = np.bincount(triplets.ravel(), np.repeat(residuals, 3)) / left
+    of_pair = _sums(pairs, np.tile(residuals, 3))
+    of_three = _sums(pairs[:n_triplets] * len(objects) + k, residuals)
     variance = (of_object**2).sum() - (of_pair**2).sum() + (of_three**2).sum()
     # By chance it can fall below that of independent triplets, which no sharing lowers.
-    error = np.sqrt(max(variance, (residuals**2).sum())) / n_triplets
-    return _student(
-        mean, error, len(objects) - 1, confidence, against=against, largest=abs(scores).max()
-    )
+    error = np.sqrt(np.maximum(variance, (residuals**2).sum())) / n_triplets
+    return _student(mean, error, len(objects) - 1, confidence, abs(scores).max(), against)
 
 
 def pearson(
@@ -344,30 +320,23 @@ def pearson(
     0.9
     """
     _check_confidence(confidence)
-    of_cluster = _moments(x, y, clusters, np.ones(np.shape(x), dtype=bool))
-    value = _correlation_of_all(of_cluster)
+    value, of_cluster = _moments(x, y, clusters, np.ones(np.shape(x), dtype=bool))
     if len(of_cluster) < FEWEST_CLUSTERS or not abs(value) < 1 - _ROUNDING:
-        return Estimate(value, np.nan, np.nan)
+        return Estimate(value)
     # Half of the draws take x first, so that it does not matter which is which.
     swapped = of_cluster[:, [0, 2, 1, 4, 3, 5]]
     draws = np.concatenate([_drawn_correlations(sums) for sums in (of_cluster, swapped)])
     if np.ptp(draws) < _ROUNDING:
-        return Estimate(value, np.nan, np.nan)
+        return Estimate(value)
     tail = (1 - confidence) / 2
     # Limits are draws themselves, so that they leave out zero just where p says so.
-    low = np.quantile(draws, tail, method="inverted_cdf")
-    high = -np.quantile(-draws, tail, method="inverted_cdf")
+    low, high = (side * np.quantile(side * draws, tail, method="inverted_cdf") for side in (1, -1))
     one_sided = max(min(np.mean(draws <= 0), np.mean(draws >= 0)), 1 / len(draws))
     return Estimate(value, float(low), float(high), float(min(1.0, 2 * one_sided)))
 
 
 def pearson_difference(
-    x: ArrayLike,
-    y: ArrayLike,
-    first: ArrayLike,
-    clusters: ArrayLike,
-    *,
-    confidence: float = 0.95,
+    x: ArrayLike, y: ArrayLike, first: ArrayLike, clusters: ArrayLike, *, confidence: float = 0.95
 ) -> Estimate:
     """Pearson correlation of some points minus that of the others, with its interval.
 
@@ -408,27 +377,22 @@ def pearson_difference(
     2.0
     """
     _check_confidence(confidence)
-    first = np.asarray(first)
-    if first.dtype != bool or first.shape != np.shape(x):
-        raise ValueError(
-            f"first has shape {first.shape} and dtype {first.dtype}; give a boolean for each "
-            "point of x"
-        )
-    sides = [_moments(x, y, clusters, chosen) for chosen in (first, ~first)]
-    r = np.array([_correlation_of_all(side) for side in sides])
-    value, n_clusters = float(r[0] - r[1]), min(np.count_nonzero(side[:, 0]) for side in sides)
+    first = _list("first", first, np.size(x))
+    if first.dtype != bool:
+        raise ValueError(f"first has dtype {first.dtype}; give a boolean for each point of x")
+    r, sides = zip(*(_moments(x, y, clusters, chosen) for chosen in (first, ~first)), strict=True)
+    value, n_clusters = r[0] - r[1], min(np.count_nonzero(side[:, 0]) for side in sides)
     if n_clusters < FEWEST_CLUSTERS or np.isnan(value):
-        return Estimate(value, np.nan, np.nan)
+        return Estimate(value)
     without_one = np.array([_correlation(side.sum(axis=0) - side) for side in sides])
     off_a_line = (abs(without_one) < 1 - _ROUNDING).all()
     if not off_a_line or np.ptp(without_one[0] - without_one[1]) < _ROUNDING:
-        return Estimate(value, np.nan, np.nan)
+        return Estimate(value)
     covariance = np.cov(np.arctanh(without_one), bias=True) * (len(sides[0]) - 1)
     n_free = n_clusters - 1
     t = special.stdtrit(n_free, 0.5 + confidence / 2)
     low, high = value - _reach(r, covariance, -t), value + _reach(r, covariance, t)
-    towards_zero = -np.sign(value)
-    t = _first_zero(lambda t: abs(value) - _reach(r, covariance, towards_zero * t))
+    t = _first_zero(lambda t: abs(value) - _reach(r, covariance, -np.sign(value) * t))
     return Estimate(value, float(low), float(high), float(2 * special.stdtr(n_free, -t)))
 
 
@@ -474,24 +438,19 @@ def r_squared(
     >>> r_squared([1, 2, 3, 4], [1, 2, 3, 5]).value
     0.8
     """
-    y, predicted = np.asarray(y, dtype=float), np.asarray(predicted, dtype=float)
-    _check_sample("y", y)
-    _check_sample("predicted", predicted, len(y))
-    clusters = np.arange(len(y)) if clusters is None else np.asarray(clusters)
-    _check_grouping("clusters", clusters, y)
-    _check_confidence(confidence)
+    y = _numbers("y", y)
+    predicted = _numbers("predicted", predicted, len(y))
+    clusters = _list("clusters", np.arange(len(y)) if clusters is None else clusters, len(y))
     # Counted from the mean, and in spreads, so that sums of squares keep their digits.
     spread = _spread(y)
     errors, y = (predicted - y) / spread, (y - y.mean()) / spread
-    points = np.stack([np.ones_like(y), y, y * y, errors * errors], axis=1)
-    of_cluster = _sums_of_clusters(points, clusters)
-    value, n_clusters = float(_explained(of_cluster.sum(axis=0))), len(of_cluster)
-    if n_clusters < FEWEST_CLUSTERS:
-        return Estimate(value, np.nan, np.nan)
-    without_one = _explained(of_cluster.sum(axis=0) - of_cluster)
-    error = without_one.std() * np.sqrt(n_clusters - 1)
-    estimate = _student(value, error, n_clusters - 1, confidence, largest=abs(value))
-    return estimate._replace(ci_high=float(np.minimum(estimate.ci_high, 1)))
+    of_cluster = _sums(clusters, np.ones_like(y), y, y * y, errors * errors)
+    of_all, n_free, error = of_cluster.sum(axis=0), len(of_cluster) - 1, np.nan
+    if len(of_cluster) >= FEWEST_CLUSTERS:
+        error = _explained(of_all - of_cluster).std() * np.sqrt(n_free)
+    value = _explained(of_all)
+    estimate = _student(value, error, n_free, confidence, abs(value))
+    return estimate._replace(ci_high=min(estimate.ci_high, 1.0))
 
 
 def corrected(p_values: ArrayLike) -> np.ndarray:
@@ -507,33 +466,24 @@ def corrected(p_values: ArrayLike) -> np.ndarray:
     """
     corrected = np.array(p_values, dtype=float)
     tested = np.isfinite(corrected)
-    if tested.any():
-        corrected[tested] = stats.false_discovery_control(corrected[tested], method="by")
+    corrected[tested] = stats.false_discovery_control(corrected[tested], method="by")
     return corrected
 
 
-def _sums_of_equal_rows(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
-    keys = rows[:, 0]
-    for column in rows.T[1:]:
-        keys = np.unique(keys, return_inverse=True)[1] * (rows.max() + 1) + column
-    return np.bincount(np.unique(keys, return_inverse=True)[1], values)
+def _variance(deviations: np.ndarray, n_free: int) -> float:
+    return (deviations**2).sum() / n_free if n_free else np.nan
 
 
 def _student(
-    mean: float,
-    error: float,
-    n_free: float,
-    confidence: float,
-    *,
-    largest: float,
-    against: float = 0.0,
+    mean: float, error: float, n_free: float, confidence: float, largest: float, against: float = 0
 ) -> Estimate:
     """Student's t interval and test; neither where values up to `largest` do not scatter."""
+    _check_confidence(confidence)
     if not error > _ROUNDING * max(1.0, largest):
-        return Estimate(mean, np.nan, np.nan)
+        return Estimate(float(mean))
     half = special.stdtrit(n_free, 0.5 + confidence / 2) * error
     p_value = 2 * special.stdtr(n_free, -abs(mean - against) / error)
-    return Estimate(mean, float(mean - half), float(mean + half), float(p_value))
+    return Estimate(float(mean), float(mean - half), float(mean + half), float(p_value))
 
 
 def _explained(sums: np.ndarray) -> np.ndarray:
@@ -543,55 +493,41 @@ def _explained(sums: np.ndarray) -> np.ndarray:
     return 1 - errors / np.where(total > _ROUNDING * n, total, np.nan)
 
 
-def _sums_of_clusters(points: np.ndarray, clusters: ArrayLike) -> np.ndarray:
+def _sums(clusters: np.ndarray, *columns: np.ndarray) -> np.ndarray:
     """Sums over the points of each cluster, (n_clusters, n_columns)."""
-    _, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    sums = np.zeros((codes.max() + 1, points.shape[1]))
-    np.add.at(sums, codes, points)
-    return sums
+    _, codes = np.unique(clusters, return_inverse=True)
+    return np.stack([np.bincount(codes, column) for column in columns], axis=1)
 
 
-def _moments(x: ArrayLike, y: ArrayLike, clusters: ArrayLike, chosen: np.ndarray) -> np.ndarray:
-    """Sums of 1, x, y, x², y² and xy over the chosen points of each cluster, (n_clusters, 6)."""
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if x.ndim != 1 or not x.shape == y.shape == np.shape(clusters) or len(x) == 0:
-        raise ValueError(
-            f"x, y and clusters have shapes {x.shape}, {y.shape} and {np.shape(clusters)}; "
-            "give three of equal length, at least 1"
-        )
-    if not np.isfinite([x, y]).all():
-        raise ValueError("x or y holds NaN or infinity; leave those points out")
-    x, y = _standardized(x, chosen), _standardized(y, chosen)
-    points = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
-    return _sums_of_clusters(points * chosen[:, None], clusters)
+def _moments(
+    x: ArrayLike, y: ArrayLike, clusters: ArrayLike, chosen: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Correlation of the chosen points, NaN where they are too few, and what it is made of.
+
+    That is the sums of 1, x, y, x², y² and xy over those of each cluster, (n_clusters, 6).
+    """
+    x = _numbers("x", x)
+    y, clusters = _numbers("y", y, len(x)), _list("clusters", clusters, len(x))
+    if np.count_nonzero(chosen) < FEWEST_POINTS:
+        return np.nan, np.empty((0, 6))
+    x, y = ((v - v[chosen].mean()) / _spread(v[chosen]) * chosen for v in (x, y))
+    of_cluster = _sums(clusters, chosen, x, y, x * x, y * y, x * y)
+    return float(_correlation(of_cluster.sum(axis=0))), of_cluster
 
 
 def _correlation(moments: np.ndarray) -> np.ndarray:
     """Correlation from the sums of 1, x, y, x², y² and xy along the last axis."""
     n, x, y, xx, yy, xy = np.moveaxis(moments, -1, 0)
     # Variances of standardised values that are nothing but rounding error count as zero.
-    spread_x, spread_y = (n * ss - s * s for ss, s in ((xx, x), (yy, y)))
+    spread_x, spread_y = n * xx - x * x, n * yy - y * y
     varies = np.minimum(spread_x, spread_y) > _ROUNDING * n * n
     spread = np.sqrt(np.where(varies, spread_x * spread_y, np.nan))
     return np.clip((n * xy - x * y) / spread, -1, 1)
 
 
-def _standardized(x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """x, counted in the spread of the chosen from their mean; all zero where they do not vary."""
-    if not chosen.any():
-        return np.zeros_like(x)
-    return (x - x[chosen].mean()) / _spread(x[chosen])
-
-
 def _spread(x: np.ndarray) -> float:
     """Standard deviation, infinite where it is but rounding."""
     return x.std() if x.std() > _ROUNDING * abs(x).max() else np.inf
-
-
-def _correlation_of_all(of_cluster: np.ndarray) -> float:
-    """The correlation of all points, NaN where they are too few."""
-    n_points = of_cluster[:, 0].sum()
-    return float(_correlation(of_cluster.sum(axis=0))) if n_points >= FEWEST_POINTS else np.nan
 
 
 def _drawn_correlations(of_cluster: np.ndarray) -> np.ndarray:
@@ -602,7 +538,8 @@ def _drawn_correlations(of_cluster: np.ndarray) -> np.ndarray:
     within = np.stack([xx - x * x, yy - y * y, xy - x * y], axis=1)
     drawn, steps = _random(tuple(shares.tolist()))
     deviations = (within - shares @ within) * shares[:, None] / np.sqrt(1 - shares @ shares)
-    xx, yy, xy = (shares @ within + steps @ _root(deviations)).T
+    _, root = linalg.polar(deviations)  # symmetric
+    xx, yy, xy = (shares @ within + steps @ root).T
     # Between clusters: what has such a covariance if as many normal points have that one.
     known = _triangle(x, y, shares)
     of_x, own = known[0] / drawn[0], known[2] / drawn[2]
@@ -619,12 +556,6 @@ def _random(shares: tuple[float, ...]) -> tuple[tuple[np.ndarray, ...], np.ndarr
     n_draws = max(1000, min(_N_DRAWS, _MOST_NUMBERS // (2 * n_clusters)))
     points = rng.standard_normal((2, n_draws, n_clusters))
     return _triangle(*points, np.array(shares)), rng.standard_normal((n_draws, 3))
-
-
-def _root(deviations: np.ndarray) -> np.ndarray:
-    """The symmetric root of their sums of products."""
-    _, spreads, axes = np.linalg.svd(deviations, full_matrices=False)
-    return (axes.T * spreads) @ axes
 
 
 def _triangle(
@@ -657,20 +588,20 @@ def _first_zero(of: Callable[[float], float]) -> float:
     return optimize.brentq(of, 0, after) if after else np.inf
 
 
-def _check_grouping(name: str, grouping: np.ndarray, values: np.ndarray) -> None:
-    if grouping.shape != values.shape:
-        raise ValueError(
-            f"{name} has shape {grouping.shape}; give one each of {len(values)} values"
-        )
+def _list(name: str, values: ArrayLike, n: int | None = None) -> np.ndarray:
+    """An array with one axis, of `n` elements where that is given."""
+    values = np.asarray(values)
+    if values.shape != (n or max(1, values.size),):
+        raise ValueError(f"{name} has shape {values.shape}; give a list of {n or 'one or more'}")
+    return values
 
 
-def _check_sample(name: str, values: np.ndarray, n: int | None = None) -> None:
-    if values.ndim != 1 or len(values) == 0:
-        raise ValueError(f"{name} has shape {values.shape}; give at least one number")
+def _numbers(name: str, values: ArrayLike, n: int | None = None) -> np.ndarray:
+    """The same, of finite numbers."""
+    values = _list(name, np.asarray(values, dtype=float), n)
     if not np.isfinite(values).all():
         raise ValueError(f"{name} holds NaN or infinity; leave those out")
-    if n is not None and len(values) != n:
-        raise ValueError(f"{name} has {len(values)} numbers, but they are of {n}; give one each")
+    return values
 
 
 def _check_confidence(confidence: float) -> None:

@@ -15,12 +15,12 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
@@ -30,7 +30,7 @@ from convexlib import dependencies
 ROOT = Path(__file__).resolve().parents[1]
 """The project's folder."""
 
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 _PARTIAL = ".partial-"
 _LOCK = ".lock"
 _HUB_BLOB = re.compile(r"/blobs/[0-9a-f]{64}$")
@@ -75,6 +75,10 @@ class Result:
     resumes : bool, default=False
         Whether the writer can go on with what a run that was killed left in the folder. One
         process at a time writes such a result; others wait for it.
+    job : str, default=""
+        Results of one job are made in one process; by default one alone, called as the result.
+    priority : int, default=0
+        Of several jobs that can run, which comes first: the highest.
     """
 
     name: str
@@ -82,8 +86,10 @@ class Result:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     chosen: Mapping[str, str] = field(default_factory=dict)
     resumes: bool = False
+    job: str = ""
+    priority: int = 0
 
-    @property
+    @cached_property
     def dependencies(self) -> dict[str, Any]:
         """All that the result depends on, as JSON."""
         reached = dependencies.of_function(self.writer, **self.chosen)
@@ -93,7 +99,7 @@ class Result:
             "libraries": reached.libraries,
         }
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Short hash of the dependencies."""
         return fingerprint(self.dependencies)
@@ -135,6 +141,108 @@ class Result:
         _publish(partial, self.folder)
 
 
+class Job(NamedTuple):
+    """Results that one process makes, and the names of the jobs that make what they need."""
+
+    results: list[Result]
+    needs: list[str]
+
+    @property
+    def priority(self) -> int:
+        return max(result.priority for result in self.results)
+
+
+def jobs(target: Result) -> dict[str, Job]:
+    """All that a result needs, itself included, as jobs by name; those come first that others need.
+
+    A name has no folder: what is one in that of a result is a dash.
+    """
+    found: dict[str, Job] = {}
+    for result in _walk(target):
+        needed = [_job_of(each) for each in _results_in(result.inputs)]
+        name = _job_of(result)
+        job = found.setdefault(name, Job([], []))
+        job.results.append(result)
+        job.needs.extend(need for need in dict.fromkeys(needed) if need not in (name, *job.needs))
+    return found
+
+
+def _job_of(result: Result) -> str:
+    return result.job or result.name.partition("/")[2].replace("/", "-")
+
+
+def _walk(target: Result) -> list[Result]:
+    """A result after all that it needs, each once."""
+    found: dict[str, Result] = {}
+
+    def visit(result: Result) -> None:
+        key = f"{result.name}-{result.fingerprint}"
+        if key not in found:
+            for needed in _results_in(result.inputs):
+                visit(needed)
+            found[key] = result
+
+    visit(target)
+    return [*found.values()]
+
+
+def _results_in(value: Any) -> list[Result]:
+    if isinstance(value, Result):
+        return [value]
+    parts = value.values() if isinstance(value, Mapping) else value
+    some = isinstance(value, Mapping | list | tuple)
+    return [result for part in (parts if some else ()) for result in _results_in(part)]
+
+
+def why(result: Result) -> list[str]:
+    """Why a result is made anew: how it differs from the newest that is stored under its name.
+
+    Returns
+    -------
+    list of str
+        A line a difference, of the result or of what it needs; none where it is stored as it is.
+    """
+    if is_whole(result.folder, thoroughly=False):
+        return []
+    stored = [*result.folder.parent.glob(f"{Path(result.name).name}-{'[0-9a-f]' * 12}")]
+    if not stored:
+        return [f"{result.name} was not made before"]
+    newest = max(stored, key=lambda folder: folder.stat().st_mtime)
+    return _since(newest, result) or [f"{result.name} is damaged"]
+
+
+def _since(stored: Path, result: Result) -> list[str]:
+    try:
+        before = json.loads((stored / MANIFEST).read_text(encoding="utf-8"))["dependencies"]
+    except (OSError, ValueError, KeyError):
+        return [f"{result.name}: what it was before cannot be read in {stored}"]
+    now = {**result.dependencies, "inputs": result.inputs}
+    return [
+        line if inner else f"{result.name}: {line}"
+        for part in ("inputs", "code", "libraries")
+        for inner, line in _differences(part, before.get(part), now[part])
+    ]
+
+
+def _differences(name: str, before: Any, now: Any) -> Iterator[tuple[bool, str]]:
+    """Lines, and whether they are about another result that this one needs."""
+    now = described(now) if isinstance(now, BaseModel | Known) else now
+    if isinstance(now, Result):
+        if before != now.fingerprint:
+            stored = now.folder.with_name(f"{Path(now.name).name}-{before}")
+            yield from ((True, line) for line in _since(stored, now))
+    elif isinstance(now, Mapping) and isinstance(before, Mapping):
+        for key in dict.fromkeys([*before, *now]):
+            yield from _differences(f"{name} {key}", before.get(key), now.get(key))
+    elif before != (described_now := described(now)):
+        yield False, f"{name} was {_brief(before)} and is {_brief(described_now)}"
+
+
+def _brief(value: Any) -> str:
+    text = "not there" if value is None else json.dumps(value)
+    return text if len(text) < 60 else f"{text[:57]}..."
+
+
 def fingerprint(dependencies: Any) -> str:
     """Short hash of what JSON holds, in whatever order keys come."""
     canonical = json.dumps(dependencies, sort_keys=True)
@@ -166,7 +274,7 @@ def is_whole(folder: Path, *, thoroughly: bool) -> bool:
     Unless `thoroughly`, a file whose size and time of change are as recorded is not read.
     """
     try:
-        files = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["files"]
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         return bool(files) and all(
             _matches(folder / name, known, thoroughly) for name, known in files.items()
         )
@@ -177,6 +285,14 @@ def is_whole(folder: Path, *, thoroughly: bool) -> bool:
 def damaged(folder: Path) -> str:
     """What to tell the user of a result that was discarded."""
     return f"stored result {folder} is damaged and is computed again"
+
+
+def remove(result: Result) -> None:
+    """Forget a result, so that it is made again; it is gone as a whole."""
+    root().mkdir(parents=True, exist_ok=True)
+    aside = tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=root())
+    with aside, suppress(FileNotFoundError):
+        result.folder.rename(Path(aside.name, result.folder.name))
 
 
 def discard(folder: Path) -> bool:
@@ -249,7 +365,7 @@ def _write_manifest(folder: Path, dependencies: dict[str, Any]) -> None:
             "sha256": _sha256(path, size, changed),
         }
     manifest = {"dependencies": dependencies, "files": files}
-    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
 def _matches(path: Path, known: dict[str, Any], thoroughly: bool) -> bool:

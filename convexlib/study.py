@@ -6,113 +6,78 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
+from functools import cached_property
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
-    Field,
+    InstanceOf,
     TypeAdapter,
     ValidationError,
     model_validator,
 )
 
-from convexlib.settings import (
-    AddedCheckpoint,
-    Checkpoint,
-    ColorStimuli,
-    FolderStimuli,
-    Images92Stimuli,
-    Measures,
-    ThingsStimuli,
-    Zoo,
-)
-from convexlib.stimuli.colors import WAVELENGTHS
+from convexlib.data import Stimuli, of_kind
+from convexlib.models import families
+from convexlib.settings import UNKNOWN, VARIANTS, Checkpoint, Measures, Recipe, TrainedModels
 from convexlib.store import ROOT
 
 if TYPE_CHECKING:
-    from convexlib.downloads import Source
-
-VARIANTS = ("pretrained", "finetuned")
+    from convexlib.data.downloads import Source
 
 ADDED = "added"
 """The size of a model that the reader added: it belongs to none of the study's sizes."""
 
-_FAMILY_OF_MODEL_TYPE = {"data2vec-vision": "data2vec"}
-
-# What models of a family are pretrained on, and how they know where a patch is.
-_OBJECTIVES = {"vit": "labels", "beit": "masked tokens", "data2vec": "masked latents"}
-_ARCHITECTURES = {
-    "vit": "absolute positions",
-    "beit": "relative positions",
-    "data2vec": "relative positions",
-}
-_N_CONCEPTS = {"images92": 92, "things": 1854}
-
-Stimuli = ColorStimuli | Images92Stimuli | ThingsStimuli | FolderStimuli
-
-C = TypeVar("C", bound=AddedCheckpoint)
-
-FACTORS = ("objective", "architecture", "size", "training data", "fine-tuning")
-"""What may make a model more human, as Muttenthaler et al. (2022) group models."""
-
-UNKNOWN = "unknown"
-
-LEVELS = (*_OBJECTIVES.values(), *_ARCHITECTURES.values(), "base", "large", "none", "fine-tuned")
-"""Levels of factors that the text speaks of, whether a study has them or not."""
-
 
 @dataclass(frozen=True)
 class Model:
-    """One checkpoint of a study: trained here with a seed, or found at a source.
+    """One checkpoint of a study, found at a source or trained by a recipe.
 
-    `parent` is the id of the model that it was fine-tuned from, if that is known. A model that the
-    reader `added` is drawn beside those of the study; `counted` says whether estimates over models
-    take it in.
+    Parameters
+    ----------
+    name : str
+        The same for models that differ by their seed alone.
+    attributes : mapping of str
+        What is known of it: family, size, variant, objective, architecture, training data. All
+        models of a study have the same ones.
+    seed : int, optional
+    source : Path, optional
+    revision : str, optional
+        Commit on the hub.
+    recipe : Recipe, optional
+    parent : str, optional
+        Id of the model that it was made from, if that is known.
+    added, counted : bool
+        A model that the reader added is drawn beside those of the study; `counted` says whether
+        estimates over models take it in.
     """
 
     name: str
-    family: str
-    size: str
-    variant: str
+    attributes: Mapping[str, str]
     seed: int | None = None
     source: Path | None = None
     revision: str | None = None
+    recipe: Recipe | None = None
     parent: str | None = None
-    objective: str = UNKNOWN
-    architecture: str = UNKNOWN
-    training_data: str = UNKNOWN
     added: bool = False
     counted: bool = True
 
-    @property
-    def attributes(self) -> dict[str, str]:
-        """Its level of each of `FACTORS`."""
-        values = (
-            self.objective,
-            self.architecture,
-            UNKNOWN if self.added else self.size,
-            self.training_data,
-            {"finetuned": "fine-tuned", "pretrained": "none"}[self.variant],
-        )
-        return dict(zip(FACTORS, values, strict=True))
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     @property
     def id(self) -> str:
         """Name that no other model of the study has."""
-        return self.name if self.seed is None else f"{self.name}-seed{self.seed}"
+        return _id(self.name, self.seed)
 
     @property
     def kind(self) -> str:
         """What it has in common with models that differ from it by their seed alone."""
-        if self.added:
-            return self.name
-        known = (self.family, self.size, self.objective, self.architecture, self.training_data)
-        return ", ".join(known)
+        known = [value for name, value in self.attributes.items() if name != "variant"]
+        return self.name if self.added else ", ".join(known)
 
 
 class StudyFile(BaseModel):
@@ -121,39 +86,35 @@ class StudyFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
-    stimuli: Annotated[Stimuli, Field(discriminator="kind")]
-    zoo: Zoo | None = None
+    stimuli: InstanceOf[Stimuli]
+    training: TrainedModels | None = None
     models: tuple[Checkpoint, ...] = ()
     measures: Measures
 
     @model_validator(mode="after")
     def _models_are_trained_or_listed(self) -> "StudyFile":
-        trains = isinstance(self.stimuli, ColorStimuli)
-        if trains != (self.zoo is not None):
+        trains = self.stimuli.TRAINS
+        if self.training is not None and not trains:
             raise ValueError(
-                f"stimuli.kind is {self.stimuli.kind!r}, which "
-                + ("needs a zoo to train" if trains else "cannot train a zoo; list models instead")
+                f"stimuli.kind is {self.stimuli.kind!r}, on which no models can be trained; list "
+                "models instead"
             )
-        if not trains and not self.models:
-            raise ValueError("models is empty; list at least one checkpoint")
+        if not self.training and not self.models:
+            raise ValueError(
+                "models is empty; list at least one checkpoint" + (" or give training" * trains)
+            )
         return self
 
     @model_validator(mode="after")
     def _measures_fit_the_stimuli(self) -> "StudyFile":
-        n_concepts, per_concept = _extent(self.stimuli)
-        most_folds = n_concepts // 3
+        n_concepts, per_concept = self.stimuli.extent
         n_folds, n_neighbors = self.measures.transform.n_folds, self.measures.n_neighbors
-        if n_folds > most_folds:
+        if n_folds > n_concepts // 3:
             raise ValueError(
-                f"measures.transform.n_folds is {n_folds}; choose at most {most_folds}, so that "
-                f"every fold of the {n_concepts} concepts holds a triplet"
+                f"measures.transform.n_folds is {n_folds}; choose at most {n_concepts // 3}, so "
+                f"that every fold of the {n_concepts} concepts holds a triplet"
             )
-        if isinstance(self.stimuli, ColorStimuli):
-            if per_concept < 2:
-                raise ValueError("stimuli.test_per_hue is 1; give at least 2")
-            fewest = 3 * per_concept  # of the three hues of a single triplet
-        else:
-            fewest = n_concepts // n_folds * per_concept
+        fewest = n_concepts // n_folds * per_concept
         if n_neighbors >= fewest:
             raise ValueError(
                 f"measures.n_neighbors is {n_neighbors}, but a fold may have {fewest} test images; "
@@ -162,7 +123,7 @@ class StudyFile(BaseModel):
         return self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Study:
     """A study file together with the models chosen from it and added to it.
 
@@ -174,36 +135,21 @@ class Study:
     models: tuple[Model, ...]
     choice: Mapping[str, Any]
 
-    def model(self, model_id: str) -> Model:
-        """The model with that id."""
-        for model in self.models:
-            if model.id == model_id:
-                return model
-        raise ValueError(
-            f"study {self.name!r} has no model {model_id!r}; it has: "
-            + ", ".join(m.id for m in self.models)
-        )
+    @property
+    def stimuli(self) -> Stimuli:
+        return self.file.stimuli
 
-    def parent(self, model: Model) -> Model | None:
-        """The model that one trained here was fine-tuned from, whether it was chosen or not."""
-        trained = _zoo_models(self.file.zoo) if self.file.zoo else ()
-        return next((other for other in trained if other.id == model.parent), None)
+    @cached_property
+    def known(self) -> dict[str, Model]:
+        """All models by their ids, also those that it trains and were not chosen."""
+        return {model.id: model for model in (*trained(self.file), *self.models)}
 
     def root(self, model: Model) -> Model:
-        """The model that it goes back to: its parent, or the parent of that, as far as known."""
-        of_id = {other.id: other for other in self.models}
-        while model.parent in of_id:
-            model = of_id[model.parent]
+        """The model that it goes back to: its parent, or the parent of that, as far as chosen."""
+        chosen = {other.id: other for other in self.models}
+        while model.parent in chosen:
+            model = chosen[model.parent]
         return model
-
-    def batches(self) -> dict[str, tuple[Model, ...]]:
-        """Models that share a process, by name: a family and size of the zoo, or one checkpoint."""
-        batches: dict[str, tuple[Model, ...]] = {}
-        for model in self.models:
-            name = f"{model.family}-{model.size}" if model.source is None else model.name
-            name = f"{ADDED}-{name}" if model.added else name
-            batches[name] = (*batches.get(name, ()), model)
-        return batches
 
 
 def names() -> list[str]:
@@ -259,20 +205,19 @@ def load(
         [_absolute(name) for name in several(given, argument)]
         for given, argument in ((models, "models"), (add_models, "add_models"))
     )
-    own = [m for m in _zoo_models(file.zoo) if not models or m.name in models] if file.zoo else []
+    chosen = [model for model in trained(file) if not models or model.name in models]
     listed, found = _checkpoints(file, models, add_models)
-    of_file = _named(file.models, ())
-    chosen = own + [_listed(name, checkpoint, of_file) for name, checkpoint in listed.items()]
-    own_names = _own_names(file)
+    own = {model.id: model for model in trained(file)} | _named(file.models, ())
     asked = {checkpoint.source for name in models for checkpoint in _given(name)}
+    chosen += [_found(checkpoint, own) for checkpoint in listed]
     chosen += [
-        _added(name, checkpoint, counted=count_added or checkpoint.source in asked, own=own_names)
-        for name, checkpoint in found.items()
+        _found(checkpoint, own, count_added or checkpoint.source in asked) for checkpoint in found
     ]
     ids = [model.id for model in chosen]
     for model in chosen:
         if ids.count(model.id) > 1:
             raise ValueError(f"two models are called {model.id!r}; rename the folder of one")
+    _check_parents(own | dict(zip(ids, chosen, strict=True)))
     named = study if study in names() else str(path.resolve())
     choice = {
         "study": named,
@@ -282,6 +227,45 @@ def load(
         "settings": dict(settings or {}),
     }
     return Study(path.stem, file, tuple(chosen), choice)
+
+
+def trained(file: StudyFile) -> list[Model]:
+    """Models that a study trains: every family at every size from every seed, then fine-tuned."""
+    if file.training is None:
+        return []
+    training, models = file.training, []
+    for family in training.families:
+        about = families.known()[family]
+        for size, architecture in training.sizes.items():
+            attributes = {
+                "family": family,
+                "size": size,
+                "variant": VARIANTS[0],
+                "objective": about.OBJECTIVE,
+                "architecture": about.ARCHITECTURE,
+                "training data": file.stimuli.DATA,
+            }
+            scratch = Recipe(
+                family=family,
+                training=training.pretraining,
+                architecture=architecture,
+                patch_size=training.patch_size,
+            )
+            first, second = (f"{family}-{size}-{variant}" for variant in VARIANTS)
+            models += [Model(first, attributes, seed, recipe=scratch) for seed in training.seeds]
+            tuned = attributes | {"variant": VARIANTS[1]}
+            again = Recipe(family=family, training=training.finetuning)
+            models += [
+                Model(
+                    second,
+                    tuned,
+                    start.seed,
+                    recipe=again,
+                    parent=start.id,
+                )
+                for start in models[-len(training.seeds) :]
+            ]
+    return models
 
 
 def sources(
@@ -300,8 +284,7 @@ def sources(
     file = _read(_path(study), {})
     given = (several(models, "models"), several(add_models, "add_models"))
     listed, found = _checkpoints(file, *given)
-    checkpoints = [*listed.values(), *found.values()]
-    return tuple(kind_of(file.stimuli).SOURCES), tuple(c.source for c in checkpoints)
+    return tuple(file.stimuli.SOURCES), tuple(c.source for c in (*listed, *found))
 
 
 def check_stimuli(study: str) -> None:
@@ -312,8 +295,7 @@ def check_stimuli(study: str) -> None:
     study : str
         As in `load`.
     """
-    file = _read(_path(study), {})
-    kind_of(file.stimuli).check(file.stimuli)
+    _read(_path(study), {}).stimuli.check()
 
 
 def several(given: str | Sequence[str] | None, argument: str) -> list[str]:
@@ -340,11 +322,6 @@ def several(given: str | Sequence[str] | None, argument: str) -> list[str]:
         names.append(" ".join(words[:n]))
         del words[:n]
     return names
-
-
-def kind_of(stimuli: Stimuli) -> ModuleType:
-    """The module of `convexlib.stimuli` that knows these images."""
-    return import_module(f"convexlib.stimuli.{stimuli.kind}")
 
 
 def _path(study: str) -> Path:
@@ -380,26 +357,32 @@ def _read(path: Path, settings: Mapping[str, Any]) -> StudyFile:
         content["models"] = _content(_path(content["models"])).get("models", [])
     if settings and isinstance(content.get("measures"), dict):
         content["measures"] |= settings
+    folder, stimuli = path.resolve().parent, content.get("stimuli")
+    if isinstance(stimuli, dict):
+        given = stimuli.get("kind")
+        try:
+            kind = of_kind(str(given))
+        except ValueError as error:
+            raise ValueError(
+                f"study file {str(path)!r}, key 'stimuli.kind' (value {given!r}): {error}"
+            ) from error
+        with _explained(path, "stimuli"):
+            content["stimuli"] = kind.model_validate(stimuli, context=folder)
     with _explained(path):
-        return StudyFile.model_validate(content, context=path.resolve().parent)
+        return StudyFile.model_validate(content, context=folder)
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: Path, *within: str) -> Iterator[None]:
     """Let a mistake that pydantic finds be one line with its key, value and remedy."""
     try:
         yield
     except ValidationError as error:
         first = error.errors()[0]
-        if not first["loc"]:  # about several keys, which the message names
+        if not first["loc"] and "ctx" in first:  # about several keys, which the message names
             raise ValueError(f"study file {str(path)!r}: {first['ctx']['error']}") from error
-        loc, given = first["loc"], first["input"]
-        if first["type"].startswith("union_tag"):
-            loc, given = (*loc, "kind"), given.get("kind")
-        # Within the stimuli, pydantic also names the kind.
-        loc = (loc[0], *loc[2:]) if loc[0] == "stimuli" and loc[1:2] != ("kind",) else loc
-        key = ".".join(str(part) for part in loc)
-        value = "" if first["type"] == "missing" else f" (value {given!r})"
+        key = ".".join(map(str, [*within, *first["loc"]]))
+        value = "" if first["type"] == "missing" else f" (value {first['input']!r})"
         remedy = {
             "extra_forbidden": "no such key; remove it or correct its spelling",
             "missing": "missing; add it",
@@ -407,81 +390,43 @@ def _explained(path: Path) -> Iterator[None]:
         raise ValueError(f"study file {str(path)!r}, key {key!r}{value}: {remedy}") from error
 
 
-def _extent(stimuli: Stimuli) -> tuple[int, int]:
-    """How many concepts there are, and test images of the concept that has fewest."""
-    if isinstance(stimuli, ColorStimuli):
-        return len(WAVELENGTHS), stimuli.test_per_hue
-    if isinstance(stimuli, FolderStimuli):
-        from convexlib.stimuli.folder import find_images
-
-        found = find_images(stimuli.images).values()
-        return len(found), min(len(paths) for _, paths in found)
-    return _N_CONCEPTS[stimuli.kind], 1
-
-
-def _zoo_models(zoo: Zoo) -> tuple[Model, ...]:
-    return tuple(
-        Model(
-            f"{family}-{size}-{variant}",
-            family,
-            size,
-            variant,
-            seed,
-            parent=None if variant == VARIANTS[0] else f"{family}-{size}-{VARIANTS[0]}-seed{seed}",
-            objective=_OBJECTIVES[family],
-            architecture=_ARCHITECTURES[family],
-            training_data="coloured shapes",
-        )
-        for family in zoo.families
-        for size in zoo.sizes
-        for variant in VARIANTS
-        for seed in zoo.seeds
-    )
-
-
-def _own_names(file: StudyFile) -> list[str]:
-    trained = [model.name for model in _zoo_models(file.zoo)] if file.zoo else []
-    return [*dict.fromkeys(trained), *_named(file.models, ())]
-
-
 def _checkpoints(
     file: StudyFile, models: Sequence[str], add_models: Sequence[str]
-) -> tuple[dict[str, Checkpoint], dict[str, AddedCheckpoint]]:
-    """Which checkpoints are meant, by name: those that the study lists, and others."""
-    listed = _named(file.models, ())
-    own = _own_names(file)
-    # One of the study's own may be asked for by its name or by where it comes from.
-    known = {checkpoint.source: name for name, checkpoint in listed.items()}
-    chosen = {known.get(name, name) for name in models}
+) -> tuple[list[Checkpoint], list[Checkpoint]]:
+    """Which checkpoints are meant: those that the study lists, and others."""
+    listed = [*_named(file.models, ()).values()]
+    own = {known.name for known in (*trained(file), *listed)}
+    sources = {checkpoint.source for checkpoint in listed}
     others = [
         checkpoint
         for name in dict.fromkeys([*models, *add_models])
         for checkpoint in _given(name)
-        if name not in own and checkpoint.source not in known
+        if name not in own and checkpoint.source not in sources
     ]
     others = list({checkpoint.source: checkpoint for checkpoint in others}.values())
-    listed = {name: of_name for name, of_name in listed.items() if not models or name in chosen}
-    return listed, _named(others, own)
+    # One of the study's own may be asked for by its name or by where it comes from.
+    chosen = [c for c in listed if not models or {c.name, c.source} & {*models}]
+    return chosen, [*_named(others, own).values()]
 
 
-def _given(name: str) -> list[AddedCheckpoint]:
+def _given(name: str) -> list[Checkpoint]:
     """A checkpoint by its folder or name, or those that a YAML file lists."""
     path = Path(name).expanduser()
     if path.suffix not in (".yaml", ".yml") or not path.is_file():
-        return [AddedCheckpoint(source=_absolute(name))]
+        return [Checkpoint(source=_absolute(name))]
     content = _yaml(path)
     if not isinstance(content, list):
         raise ValueError(f"{name!r} is no list of models; see the page 'Rerun with a new model'")
-    adapter = TypeAdapter(list[AddedCheckpoint])
+    adapter = TypeAdapter(list[Checkpoint])
     with _explained(path):
         return adapter.validate_python(content, context=path.resolve().parent)
 
 
-def _named(checkpoints: Sequence[C], taken: Collection[str]) -> dict[str, C]:
-    """Checkpoints by the names that they were given, or by as much of their paths as tells them
-    apart."""
+def _named(checkpoints: Sequence[Checkpoint], taken: Collection[str]) -> dict[str, Checkpoint]:
+    """Checkpoints by their ids, called as they were given or by as much of their paths as tells
+    them apart."""
     paths = [_parts(checkpoint.source) for checkpoint in checkpoints]
-    named: dict[str, C] = {}
+    named: dict[str, Checkpoint] = {}
     for checkpoint, path in zip(checkpoints, paths, strict=True):
         n_parts = 1
         while n_parts < len(path) and (
@@ -490,10 +435,15 @@ def _named(checkpoints: Sequence[C], taken: Collection[str]) -> dict[str, C]:
         ):
             n_parts += 1
         name = checkpoint.name or "-".join(path[-n_parts:])
-        if name in named or name in taken:
-            raise ValueError(f"two models are called {name!r}; give one another name")
-        named[name] = checkpoint
+        known = _id(name, checkpoint.seed)
+        if known in named or name in taken:
+            raise ValueError(f"two models are called {known!r}; give one another name")
+        named[known] = checkpoint.model_copy(update={"name": name})
     return named
+
+
+def _id(name: str, seed: int | None) -> str:
+    return name if seed is None else f"{name}-seed{seed}"
 
 
 def _parts(source: str) -> list[str]:
@@ -513,59 +463,65 @@ def _absolute(name: str) -> str:
     return str(path.resolve()) if path.exists() else name
 
 
-def _listed(name: str, checkpoint: Checkpoint, of_file: Mapping[str, Checkpoint]) -> Model:
-    """A model that the study file lists."""
-    from convexlib.checkpoints import locate, revision
+def _found(
+    checkpoint: Checkpoint, own: Mapping[str, Model | Checkpoint], counted: bool | None = None
+) -> Model:
+    """A model that is listed, or one from outside the study, of which it is said if it counts.
 
-    folder = locate(checkpoint.source)
-    return Model(
-        name,
-        source=folder,
-        revision=revision(folder),
-        parent=_parent(name, checkpoint, of_file),
-        **checkpoint.model_dump(exclude={"source", "name", "parent"}),
-    )
-
-
-def _parent(name: str, checkpoint: Checkpoint, listed: Mapping[str, Checkpoint]) -> str | None:
-    if checkpoint.parent is not None:
-        if checkpoint.parent not in listed or checkpoint.parent == name:
-            raise ValueError(
-                f"the parent of model {name!r} is {checkpoint.parent!r}; name another one of: "
-                + ", ".join(listed)
-            )
-        return checkpoint.parent
-    alike = [
-        other
-        for other, of_other in listed.items()
-        if of_other.variant == VARIANTS[0]
-        and (of_other.family, of_other.size) == (checkpoint.family, checkpoint.size)
-    ]
-    return alike[0] if checkpoint.variant != VARIANTS[0] and len(alike) == 1 else None
-
-
-def _added(name: str, checkpoint: AddedCheckpoint, *, counted: bool, own: Sequence[str]) -> Model:
-    """A model from outside the study; what the reader does not say, its configuration may."""
-    from convexlib.checkpoints import locate, revision
+    What is not said of it, its configuration may say.
+    """
+    from convexlib.models.checkpoints import locate, revision
 
     try:
         folder = locate(checkpoint.source)
     except ValueError as error:
         if "/" in checkpoint.source:
             raise
-        raise ValueError(f"{error}; the study's own models are: {', '.join(own)}") from error
+        names = dict.fromkeys(known.name for known in own.values())
+        raise ValueError(f"{error}; the study's own models are: {', '.join(names)}") from error
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     of_timm = config.get("architecture", UNKNOWN)  # as they are on the hub
     model_type = config.get("model_type", of_timm)
     classifies = any("Classification" in name for name in config.get("architectures") or ())
+    added = counted is not None
+    attributes = {
+        "family": checkpoint.family or families.of_model_type(model_type),
+        "size": checkpoint.size or (ADDED if added else UNKNOWN),
+        "variant": checkpoint.variant or VARIANTS[classifies],
+        "objective": checkpoint.objective,
+        "architecture": checkpoint.architecture,
+        "training data": checkpoint.training_data,
+    }
     return Model(
-        name=name,
-        family=checkpoint.family or _FAMILY_OF_MODEL_TYPE.get(model_type, model_type),
-        size=ADDED,
-        variant=checkpoint.variant or VARIANTS[classifies],
+        checkpoint.name,
+        attributes,
+        checkpoint.seed,
         source=folder,
         revision=revision(folder),
-        added=True,
-        counted=counted,
-        **checkpoint.model_dump(include={"parent", "objective", "architecture", "training_data"}),
+        parent=checkpoint.parent or (None if added else _parent(attributes, own)),
+        added=added,
+        counted=counted is not False,
     )
+
+
+def _parent(attributes: Mapping[str, str], own: Mapping[str, Model | Checkpoint]) -> str | None:
+    """Of a fine-tuned model: the one listed model that is said to be it, pretrained."""
+    alike = [
+        known
+        for known, of_known in own.items()
+        if isinstance(of_known, Checkpoint)
+        and of_known.variant == VARIANTS[0]
+        and (of_known.family, of_known.size) == (attributes["family"], attributes["size"])
+    ]
+    return alike[0] if attributes["variant"] != VARIANTS[0] and len(alike) == 1 else None
+
+
+def _check_parents(known: Mapping[str, Model | Checkpoint]) -> None:
+    for lineage in ([name] for name in known):
+        while (parent := known[lineage[-1]].parent) is not None:
+            if parent not in known or parent in lineage:
+                raise ValueError(
+                    f"the parent of model {lineage[-1]!r} is {parent!r}; name another one of: "
+                    + ", ".join(known)
+                )
+            lineage.append(parent)

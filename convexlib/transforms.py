@@ -13,33 +13,26 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import logsumexp
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn import base
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from convexlib import checks
-from convexlib.judgments import (
-    CHANCE,
-    PAIRS,
-    Similarity,
-    judged_rows,
-    object_folds,
-    odd_one_out_accuracy,
-    odd_one_out_scores,
-)
+from convexlib import alignment, checks
+from convexlib.alignment import Similarity, TwoArrays, judged_rows
 
 Kind = Literal["naive", "global", "glocal"]
 
 _WORTH_THREADS_FOR = 10**6  # multiplications
 _BLOCK = 2**14  # triplets
-_ARRAYS = ("weights", "bias", "mean", "std")
 
 
 class CollapseWarning(UserWarning):
     """A transform maps all judged objects onto one point, and nothing of the space is left."""
 
 
-class AlignmentTransform(TransformerMixin, BaseEstimator):
+class AlignmentTransform(
+    base.ClassNamePrefixFeaturesOutMixin, base.TransformerMixin, base.BaseEstimator
+):
     r"""Affine transform under which similarities predict human odd-one-out choices.
 
     Features are standardised by one mean and one standard deviation, those of all features of the
@@ -81,16 +74,16 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
     ----------
     kind : {"naive", "global", "glocal"}, default="global"
         "global" by default: the stronger its penalty, the more of the original space it keeps,
-        while "naive" keeps the less, and from some strength on, which depends on the data,
+        while "naive" keeps the less, and from some lmbda on, which depends on the data,
         nothing.
-    strength : float, default=0.1
+    lmbda : float, default=0.1
         :math:`\lambda`, above zero. The papers choose it by cross-validation, as
-        `cross_validate` does among `strengths`; 1e-3 is the default of the authors' code.
+        `cross_validate` does among `lmbdas`; 1e-3 is the default of the authors' code.
     fit_intercept : bool, default=True
         Whether there is a bias b.
     temperature : float, default=1.0
         :math:`\tau`, above zero.
-    locality : float, default=0.1
+    alpha : float, default=0.1
         :math:`\alpha` of "glocal", from 0 up to, but not, 1.
     local_temperature : float, default=0.1
         :math:`\tau'` of "glocal", above zero.
@@ -132,19 +125,19 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
         self,
         kind: Kind = "global",
         *,
-        strength: float = 0.1,
+        lmbda: float = 0.1,
         fit_intercept: bool = True,
         temperature: float = 1.0,
-        locality: float = 0.1,
+        alpha: float = 0.1,
         local_temperature: float = 0.1,
         tol: float = 1e-6,
         max_iter: int = 1000,
     ) -> None:
         self.kind = kind
-        self.strength = strength
+        self.lmbda = lmbda
         self.fit_intercept = fit_intercept
         self.temperature = temperature
-        self.locality = locality
+        self.alpha = alpha
         self.local_temperature = local_temperature
         self.tol = tol
         self.max_iter = max_iter
@@ -188,44 +181,34 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
             If nothing better was found than to map all judged objects onto one point.
         """
         self._check_options(local)
-        X = checks.features(X)
-        triplets = checks.triplets(triplets, len(X))
+        features = checks.features(X)
+        triplets = checks.triplets(triplets, len(features))
         targets = checks.probabilities(probabilities, len(triplets))
-        X, triplets = judged_rows(X, triplets)
+        validate_data(self, X, skip_check_array=True)
+        X, triplets = judged_rows(features, triplets)
         alike = checks.alike(X)
         X = X.astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             self.mean_, self.std_ = float(X.mean()), float(X.std())
         if alike or not 0 < self.std_ < np.inf:
-            raise checks.Undefined(
-                "X is constant, or varies beyond what a number can hold; give features of ordinary "
-                "size that differ between the objects of the triplets"
-            )
+            raise checks.Undefined("X is constant, or varies beyond all digits; give other values")
         rows = self._standardized(X)
         if self.kind == "glocal":
-            local = checks.features(local, name="local").astype(np.float64)
-            self._check_width(local, X.shape[1], name="local")
-            if len(local) < 2:
-                raise ValueError("local has one row, and no neighbours to keep; give two or more")
-            local = self._standardized(local)
-            if not local.any(axis=1).all():
-                raise ValueError(
-                    f"local row {int(np.argmin(local.any(axis=1)))} equals the mean of X in every "
-                    "feature and has no cosine; leave it out"
-                )
-            rows = np.concatenate([rows, local])
+            rows = np.concatenate([rows, self._local(local)])
         basis, rows = _coordinates(rows, self.kind)
         rank, width = rows.shape[1], basis.shape[1]
         judged, local = rows[: len(X)], rows[len(X) :]
-        parts = [(1.0, judged, _choices(triplets, targets, self.temperature))]
+        alpha = self.alpha if self.kind == "glocal" else 0.0
+        parts = [(1 - alpha, judged, _choices(triplets, targets, self.temperature))]
         if self.kind == "glocal":
-            parts = [
-                (1 - self.locality, *parts[0][1:]),
-                (self.locality, local, _locality(local, self.local_temperature)),
-            ]
+            parts.append((alpha, local, _neighborhoods(local, self.local_temperature)))
+
+        def unpacked(parameters: np.ndarray) -> TwoArrays:
+            V_and_b = parameters.reshape(-1, width)
+            return V_and_b[:rank], V_and_b[rank:].sum(axis=0)
 
         def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-            V, b = self._unpacked(parameters, rank, width)
+            V, b = unpacked(parameters)
             loss, dV = self._penalty(V)
             db = np.zeros(width)
             for share, rows, of_rows in parts:
@@ -233,61 +216,46 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
                 loss += share * value
                 dV += share * (rows.T @ dZ)
                 db += share * dZ.sum(axis=0)
-            return loss, np.concatenate([dV.ravel(), db] if self.fit_intercept else [dV.ravel()])
+            return loss, np.append(dV, db)[: start.size]
 
-        start = np.eye(rank, width) / np.sqrt(len(basis))
+        start = np.zeros((rank + bool(self.fit_intercept), width))
+        np.fill_diagonal(start[:rank], 1 / np.sqrt(len(basis)))
         # Threads take longer to wake than small products take.
-        with checks.blas_threads(1 if start.size * len(rows) < _WORTH_THREADS_FOR else None):
+        with checks.blas_threads(1 if rank * width * len(rows) < _WORTH_THREADS_FOR else None):
+            bounds = {"maxiter": self.max_iter, "maxfun": 20 * self.max_iter}
             result = minimize(
-                objective,
-                np.concatenate([start.ravel(), np.zeros(width if self.fit_intercept else 0)]),
-                jac=True,
-                method="L-BFGS-B",
-                options={
-                    "maxiter": self.max_iter,
-                    "maxfun": 20 * self.max_iter,
-                    "ftol": self.tol,
-                    "gtol": self.tol,
-                },
+                objective, start.ravel(), jac=True, method="L-BFGS-B", tol=self.tol, options=bounds
             )
         if not (np.isfinite(result.fun) and np.isfinite(result.jac).all()):
             raise checks.Undefined(
-                f"the objective became {result.fun}; raise the strength ({self.strength:g}), or "
-                "give features without outliers"
+                f"the objective became {result.fun}; raise lmbda ({self.lmbda:g}) or drop outliers"
             )
         if not result.success:
-            warnings.warn(
-                f"the fit was stopped after {result.nit} iterations ({result.message}); raise "
-                f"max_iter ({self.max_iter}) or tol ({self.tol:g})",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+            ended = f"the fit was stopped after {result.nit} iterations ({result.message})"
+            remedy = f"raise max_iter ({self.max_iter}) or tol ({self.tol:g})"
+            warnings.warn(f"{ended}; {remedy}", ConvergenceWarning, stacklevel=2)
         if self.kind == "naive" and result.fun > np.log(3) - self.tol:
             result.x[:], result.fun = 0, np.log(3)
-        V, b = self._unpacked(result.x, rank, width)
+        V, b = unpacked(result.x)
         self.weights_ = basis[:, :rank] @ V @ basis.T
         if self.kind != "naive":  # where no sample lies, W is the multiple of the identity
             beyond = np.eye(len(basis)) - basis[:, :rank] @ basis[:, :rank].T
             self.weights_ += np.trace(V) / rank * beyond
         self.bias_ = basis @ b
         if checks.alike(X @ self.weights_ + self.bias_):
-            instead = ", or kind 'global'" if self.kind == "naive" else ""
-            warnings.warn(
-                f"the fit found nothing better than to map all objects onto one point; give a "
-                f"smaller strength than {self.strength:g}{instead}",
-                CollapseWarning,
-                stacklevel=2,
-            )
-        self.n_iter_, self.n_evaluations_ = result.nit, result.nfev
-        self.loss_ = float(result.fun)
+            nothing = "the fit found nothing better than to map all objects onto one point"
+            remedy = f"give a smaller lmbda than {self.lmbda:g}"
+            remedy += ", or kind 'global'" if self.kind == "naive" else ""
+            warnings.warn(f"{nothing}; {remedy}", CollapseWarning, stacklevel=2)
+        self.n_iter_, self.n_evaluations_, self.loss_ = result.nit, result.nfev, float(result.fun)
         return self
 
     def standardize(self, X: ArrayLike) -> np.ndarray:
         """Features as W meets them: less one mean, over one standard deviation."""
-        check_is_fitted(self)
-        X = checks.features(X).astype(np.float64)
-        self._check_width(X, len(self.weights_))
-        return self._standardized(X)
+        check_is_fitted(self, "weights_")
+        standardized = self._standardized(X)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return standardized
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Map features of any samples into the aligned space, `(n_samples, n_features)`."""
@@ -295,7 +263,7 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
 
     def score(self, X: ArrayLike, triplets: ArrayLike, *, similarity: Similarity = "dot") -> float:
         """Odd-one-out accuracy of the aligned space, by default with the similarity of the fit."""
-        return odd_one_out_accuracy(self.transform(X), triplets, similarity=similarity)
+        return alignment.odd_one_out_accuracy(self.transform(X), triplets, similarity=similarity)
 
     def to_npz(self, path: str | os.PathLike) -> None:
         """Write the transform in the published format: weights, bias, mean, std.
@@ -303,7 +271,7 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
         The aligned features are `(X - mean) / std @ weights + bias`. The file appears as a
         whole or not at all.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "weights_")
         path = Path(path)
         with tempfile.TemporaryDirectory(prefix=".transform-", dir=path.parent) as folder:
             whole = Path(folder, "transform.npz")
@@ -323,78 +291,76 @@ class AlignmentTransform(TransformerMixin, BaseEstimator):
         """
         try:
             with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                names = [name for name in _ARRAYS if name != "bias" or name in file]
                 arrays = {
-                    name: checks.numbers(file[name], name).astype(np.float64) for name in names
+                    name: checks.numbers(file[name], name).astype(np.float64)
+                    for name in ("weights", "bias", "mean", "std")
+                    if name in file
                 }
-        except KeyError as error:
-            raise ValueError(
-                f"{str(path)!r} holds no array {error.args[0].split()[0]!r}; a transform has "
-                "weights, mean and std, and may have a bias"
-            ) from error
         except (ValueError, AttributeError, TypeError, EOFError, BadZipFile) as error:
             raise ValueError(f"{str(path)!r} is no .npz file of numbers: {error}") from error
-        shapes = {name: array.shape for name, array in arrays.items()}
-        weights, mean, std = (arrays[name] for name in ("weights", "mean", "std"))
-        bias = arrays.get("bias", np.zeros(len(weights) if weights.ndim else 0))
+        weights, mean, std = (arrays.get(name, np.empty(0)) for name in ("weights", "mean", "std"))
+        bias = arrays.get("bias", np.zeros(weights.shape[:1]))
         if (
-            not weights.shape == (bias.size, bias.size) != (0, 0)
-            or bias.size != max(bias.shape, default=0)
+            not weights.shape == 2 * (max(bias.shape, default=0),) == 2 * (bias.size,) != (0, 0)
             or not mean.size == std.size == 1
             or not all(np.isfinite(array).all() for array in arrays.values())
             or not std > 0
         ):
+            shapes = {name: array.shape for name, array in arrays.items()}
             raise ValueError(
                 f"{str(path)!r} has arrays of shapes {shapes}; give finite weights (d, d), bias "
-                "(d,), and numbers mean and std, std above zero"
+                "(d,) or none, and numbers mean and std, std above zero"
             )
         transform = cls()
         transform.weights_, transform.bias_ = weights, bias.ravel()
         transform.mean_, transform.std_ = mean.item(), std.item()
+        transform.n_features_in_ = len(weights)
         return transform
 
-    def _standardized(self, X: np.ndarray) -> np.ndarray:
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.weights_)
+
+    def _standardized(self, X: ArrayLike, *, name: str = "X") -> np.ndarray:
+        X = checks.features(X, name=name).astype(np.float64)
+        if X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"{name} has {X.shape[1]} features, but the transform was fitted on "
+                f"{self.n_features_in_}; give features of the same layer"
+            )
         return (X - self.mean_) / self.std_
 
-    def _unpacked(
-        self, parameters: np.ndarray, rank: int, width: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        V, b = parameters[: rank * width], parameters[rank * width :]
-        return V.reshape(rank, width), b if self.fit_intercept else np.zeros(width)
+    def _local(self, local: ArrayLike) -> np.ndarray:
+        """The second set of features, standardised, where each row has a cosine."""
+        local = self._standardized(local, name="local")
+        if len(local) < 2:
+            raise ValueError("local has one row, and no neighbours to keep; give two or more")
+        if (zero := ~local.any(axis=1)).any():
+            row = int(np.argmax(zero))
+            raise ValueError(f"local row {row} is the mean of X in every feature; leave it out")
+        return local
 
     def _penalty(self, V: np.ndarray) -> tuple[float, np.ndarray]:
         """The penalty on the weights and its gradient."""
         if self.kind == "naive":
             norm = np.linalg.norm(V)
-            return self.strength * norm, self.strength * (V / norm if norm > 0 else V)
+            return self.lmbda * norm, self.lmbda * (V / norm if norm > 0 else V)
         away = V.copy()
         np.einsum("ii->i", away[:, : len(V)])[:] -= np.trace(V) / len(V)
-        return self.strength * np.vdot(away, away), 2 * self.strength * away
+        return self.lmbda * np.vdot(away, away), 2 * self.lmbda * away
 
     def _check_options(self, local: ArrayLike | None) -> None:
-        if self.kind not in ("naive", "global", "glocal"):
-            raise ValueError(f"kind is {self.kind!r}; choose 'naive', 'global' or 'glocal'")
-        for name in ("strength", "temperature", "local_temperature", "tol"):
+        checks.choice(self.kind, "kind", ("naive", "global", "glocal"))
+        for name in ("lmbda", "temperature", "local_temperature", "tol"):
             value = getattr(self, name)
             if not (isinstance(value, Real) and 0 < value < np.inf):
                 raise ValueError(f"{name} is {value!r}; give a positive, finite number")
-        if checks.whole(self.max_iter, "max_iter") < 1:
-            raise ValueError(f"max_iter is {self.max_iter}; give at least 1")
-        if not (isinstance(self.locality, Real) and 0 <= self.locality < 1):
-            raise ValueError(f"locality is {self.locality!r}; give a share from 0 to below 1")
+        checks.whole(self.max_iter, "max_iter", least=1)
+        if not (isinstance(self.alpha, Real) and 0 <= self.alpha < 1):
+            raise ValueError(f"alpha is {self.alpha!r}; give a share from 0 to below 1")
         if (local is not None) != (self.kind == "glocal"):
-            raise ValueError(
-                f"local is {'missing' if local is None else 'given'} for kind {self.kind!r}; give "
-                "a second set of features to 'glocal', and to no other kind"
-            )
-
-    @staticmethod
-    def _check_width(X: np.ndarray, n_features: int, *, name: str = "X") -> None:
-        if X.shape[1] != n_features:
-            raise ValueError(
-                f"{name} has {X.shape[1]} features, but the transform was fitted on "
-                f"{n_features}; give features of the same layer"
-            )
+            state = "missing" if local is None else "given"
+            raise ValueError(f"local is {state} for kind {self.kind!r}; 'glocal' alone takes it")
 
 
 class Fold(NamedTuple):
@@ -422,14 +388,14 @@ class HeldOut(NamedTuple):
         for all where the transform leaves nothing (`CollapseWarning`). Their
         means are accuracies; `statistics.mean_over_objects` gives the interval for other
         objects, the fitted transforms being what they are.
-    strengths : ndarray of shape (n_fits,)
+    lmbdas : ndarray of shape (n_fits,)
         What was chosen within each set of training objects.
     """
 
     triplets: np.ndarray
     before: np.ndarray
     after: np.ndarray
-    strengths: np.ndarray
+    lmbdas: np.ndarray
 
 
 def fit_folds(
@@ -437,17 +403,17 @@ def fit_folds(
     X: ArrayLike,
     triplets: ArrayLike,
     *,
-    strengths: ArrayLike = (),
+    lmbdas: ArrayLike = (),
     n_folds: int = 3,
     n_repeats: int = 1,
     random_state: int = 0,
 ) -> Iterator[Fold]:
     """Fit a transform several times, each time to some of the objects.
 
-    Objects are dealt into folds (`judgments.object_folds`); no test triplet holds a training
-    object. A fold that holds no training or no test triplet is passed over. If several strengths
+    Objects are dealt into folds (`alignment.object_folds`); no test triplet holds a training
+    object. A fold that holds no training or no test triplet is passed over. If several lmbdas
     are given, one is chosen by the same scheme, with two folds, among the training objects
-    alone: that of the highest accuracy, of equally accurate ones the strongest.
+    alone: that of the highest accuracy, of equally accurate ones the largest.
 
     Parameters
     ----------
@@ -455,7 +421,7 @@ def fit_folds(
         Its options; it is not fitted itself. "naive" or "global".
     X : array-like of shape (n_objects, n_features)
     triplets : array-like of int, shape (n_triplets, 3)
-    strengths : sequence of float, optional
+    lmbdas : sequence of float, optional
         To choose from; the transform's own if none is given.
     n_folds : int, default=3
     n_repeats : int, default=1
@@ -469,7 +435,7 @@ def fit_folds(
     Raises
     ------
     ValueError
-        If objects or triplets are too few for the folds, or for the choice of a strength.
+        If objects or triplets are too few for the folds, or for the choice of a lmbda.
 
     References
     ----------
@@ -485,29 +451,19 @@ def fit_folds(
     [(4, 3), (4, 3), (4, 3)]
     """
     if transform.kind == "glocal":
-        raise ValueError(
-            "kind is 'glocal', which needs a second set of features for each fold; give 'naive' or "
-            "'global', or fit to the folds of judgments.object_folds"
-        )
-    if checks.whole(n_repeats, "n_repeats") < 1:
-        raise ValueError(f"n_repeats is {n_repeats}; give at least 1")
+        raise ValueError("kind is 'glocal'; fit it to the folds of alignment.object_folds")
+    checks.whole(n_repeats, "n_repeats", least=1)
     X = checks.features(X)
     triplets = checks.triplets(triplets, len(X))
-    strengths = np.atleast_1d(checks.numbers(strengths, "strengths").astype(np.float64))
+    lmbdas = np.atleast_1d(checks.numbers(lmbdas, "lmbdas").astype(np.float64))
     n_fitted = 0
-    for repeat in range(n_repeats):
-        for training, test in object_folds(
-            triplets, len(X), n_folds=n_folds, random_state=random_state + repeat
-        ):
-            if len(training) and len(test):
-                chosen = _chosen_strength(transform, X, training, strengths, random_state + repeat)
-                n_fitted += 1
-                yield Fold(_fitted(transform, chosen, X, training), test)
+    for seed in range(random_state, random_state + n_repeats):
+        for training, test in _folds(triplets, len(X), n_folds, seed):
+            n_fitted += 1
+            chosen = _chosen_lmbda(transform, X, training, lmbdas, seed)
+            yield Fold(_fitted(transform, chosen, X, training), test)
     if not n_fitted:
-        raise ValueError(
-            f"none of {n_folds} folds of {len(X)} objects holds both training and test triplets; "
-            "give more triplets or fewer folds"
-        )
+        raise ValueError(f"n_folds is {n_folds} and empties folds; give fewer, or more triplets")
 
 
 def cross_validate(
@@ -528,7 +484,7 @@ def cross_validate(
         The same before and after, so that a gain is one of the transform alone. It was fitted
         with the dot product.
     **options
-        strengths, n_folds, n_repeats, random_state: those of `fit_folds`.
+        lmbdas, n_folds, n_repeats, random_state: those of `fit_folds`.
 
     Returns
     -------
@@ -548,64 +504,58 @@ def cross_validate(
     >>> cross_validate(AlignmentTransform("global"), X, triplets).before.shape
     (12,)
     """
-    folds = [
-        (
-            fold.triplets,
-            odd_one_out_scores(X, fold.triplets, similarity=similarity),
-            _scores_after(fold, X, similarity),
-            [fold.transform.strength],
-        )
-        for fold in fit_folds(transform, X, triplets, **options)
-    ]
-    return HeldOut(*(np.concatenate(part) for part in zip(*folds, strict=True)))
+    X = checks.features(X)
+    folds = [*fit_folds(transform, X, triplets, **options)]
+    held_out = [fold.triplets for fold in folds]
+    before = [alignment.odd_one_out_scores(X, some, similarity=similarity) for some in held_out]
+    after = [_scores_after(fold, X, similarity) for fold in folds]
+    lmbdas = np.array([fold.transform.lmbda for fold in folds])
+    return HeldOut(*map(np.concatenate, (held_out, before, after)), lmbdas)
 
 
-def _scores_after(fold: Fold, X: ArrayLike, similarity: Similarity) -> np.ndarray:
-    aligned = fold.transform.transform(X)
-    if not fold.transform.weights_.any():
-        return np.full(len(fold.triplets), CHANCE)  # where all is one point, nothing is odd
-    return odd_one_out_scores(aligned, fold.triplets, similarity=similarity)
+def _scores_after(fold: Fold, X: np.ndarray, similarity: Similarity) -> np.ndarray:
+    if fold.transform.weights_.any():
+        aligned = fold.transform.transform(X)
+        return alignment.odd_one_out_scores(aligned, fold.triplets, similarity=similarity)
+    # Where all is one point, nothing is odd.
+    return np.full(len(fold.triplets), alignment.CHANCE)
 
 
-def _chosen_strength(
+def _folds(triplets: np.ndarray, n_objects: int, n_folds: int, seed: int) -> Iterator[TwoArrays]:
+    """Training and test triplets of the folds that have both."""
+    folds = alignment.object_folds(triplets, n_objects, n_folds=n_folds, random_state=seed)
+    return (fold for fold in folds if all(map(len, fold)))
+
+
+def _chosen_lmbda(
     transform: AlignmentTransform,
     X: np.ndarray,
     triplets: np.ndarray,
-    strengths: np.ndarray,
-    random_state: int,
+    lmbdas: np.ndarray,
+    seed: int,
 ) -> float:
-    """The strength of the highest accuracy on held-out training objects; of equal ones the most."""
-    if len(strengths) == 0:
-        return transform.strength
-    if len(strengths) == 1:
-        return float(strengths[0])
+    """That of the highest accuracy on held-out training objects; of equally accurate the most."""
+    if len(lmbdas) < 2:
+        return float(lmbdas[0]) if len(lmbdas) else transform.lmbda
     X, triplets = judged_rows(X, triplets)
-    accuracies = np.zeros(len(strengths))
-    n_folds = 0
-    if len(X) >= 6:
-        for training, test in object_folds(triplets, len(X), n_folds=2, random_state=random_state):
-            if len(training) and len(test):
-                n_folds += 1
-                with warnings.catch_warnings():
-                    # A strength that leaves nothing is at chance, and others may be better.
-                    warnings.simplefilter("ignore", CollapseWarning)
-                    accuracies += [
-                        _fitted(transform, strength, X, training).score(X, test)
-                        for strength in strengths
-                    ]
-    if not n_folds:
-        raise ValueError(
-            f"{len(X)} training objects are too few to choose among {len(strengths)} "
-            "strengths without the test objects; fix one strength beforehand"
+    folds = [*_folds(triplets, len(X), 2, seed)] if len(X) >= 6 else []
+    if not folds:
+        raise ValueError(f"lmbdas has {len(lmbdas)} for {len(X)} training objects; give one alone")
+    with warnings.catch_warnings():
+        # One that leaves nothing is at chance, and others may be better.
+        warnings.simplefilter("ignore", CollapseWarning)
+        accuracies = sum(
+            np.array([_fitted(transform, lmbda, X, training).score(X, test) for lmbda in lmbdas])
+            for training, test in folds
         )
-    return float(strengths[accuracies == accuracies.max()].max())
+    return float(lmbdas[accuracies == accuracies.max()].max())
 
 
 def _fitted(
-    transform: AlignmentTransform, strength: float, X: np.ndarray, triplets: np.ndarray
+    transform: AlignmentTransform, lmbda: float, X: np.ndarray, triplets: np.ndarray
 ) -> AlignmentTransform:
     """The transform fitted to the objects of these triplets alone."""
-    return clone(transform).set_params(strength=strength).fit(*judged_rows(X, triplets))
+    return base.clone(transform).set_params(lmbda=lmbda).fit(*judged_rows(X, triplets))
 
 
 Loss = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -618,7 +568,7 @@ def _choices(triplets: np.ndarray, targets: np.ndarray | None, temperature: floa
     order = np.argsort(triplets[:, 0] * n_objects + triplets[:, 1], kind="stable")
     triplets = triplets[order]
     targets = np.array([[1.0], [0.0], [0.0]]) if targets is None else targets[order].T
-    pairs = np.stack([triplets[:, i] * n_objects + triplets[:, j] for i, j in PAIRS])
+    pairs = np.stack([triplets[:, i] * n_objects + triplets[:, j] for i, j in alignment.PAIRS])
     targets = np.broadcast_to(targets, pairs.shape)
     pulls = np.empty(pairs.shape)
     blocks = [slice(start, start + _BLOCK) for start in range(0, n_triplets, _BLOCK)]
@@ -643,7 +593,7 @@ def _choices(triplets: np.ndarray, targets: np.ndarray | None, temperature: floa
     return loss
 
 
-def _locality(X: np.ndarray, temperature: float) -> Loss:
+def _neighborhoods(X: np.ndarray, temperature: float) -> Loss:
     """Cross-entropy between who is near whom in X and in Z, and its gradient."""
 
     def logits(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -666,7 +616,7 @@ def _locality(X: np.ndarray, temperature: float) -> Loss:
     return loss
 
 
-def _coordinates(rows: np.ndarray, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+def _coordinates(rows: np.ndarray, kind: Kind) -> TwoArrays:
     """A basis, (n_features, width), whose first columns span the rows, and the rows in these.
 
     The same problem in fewer unknowns when samples are fewer than features. What W does beyond

@@ -25,6 +25,14 @@ BIN = Path(sys.executable).parent
 collect_ignore = [] if find_spec("timm") else ["test_timm.py"]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a run of the workflow or a browser is slow, wherever it stands."""
+    for item in items:
+        if {"workflow", "run", "browser"} & {*getattr(item, "fixturenames", ())}:
+            item.add_marker("slow")
+
+
 @dataclass(frozen=True)
 class Workflow:
     """The workflow as `make book` runs it, on the miniature study in a folder of its own."""
@@ -48,20 +56,21 @@ class Workflow:
         ours = {"CONVEXLIB_RESULTS": str(self.results), "PATH": path}
         return os.environ | ours | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(self.folder / "hub")}
 
-    def command(self, **options: str) -> list[str]:
-        site = options.pop("site", str(self.site))
+    def command(self, **options: str | bool) -> list[str]:
+        site = str(options.pop("site", self.site))
         options = {"models": self.models, "cores": "2", **options}
         command = [str(BIN / "convexlib"), "run", str(self.study), site]
         for name, value in options.items():
-            command += [f"--{name.replace('_', '-')}", value]
+            option = f"--{name.replace('_', '-')}"
+            command += [option] if value is True else [option, str(value)]
         return command
 
-    def run(self, **options: str) -> subprocess.CompletedProcess[str]:
+    def run(self, **options: str | bool) -> subprocess.CompletedProcess[str]:
         done = self.try_to_run(**options)
         assert done.returncode == 0, done.stdout
         return done
 
-    def try_to_run(self, **options: str) -> subprocess.CompletedProcess[str]:
+    def try_to_run(self, **options: str | bool) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(**options),
             cwd=ROOT,
@@ -82,7 +91,9 @@ class Workflow:
 
     def stored(self, kind: str) -> dict[Path, int]:
         """Stored results of a kind, with the time at which each was written."""
-        manifests = self.results.glob(f"{self.study.stem}/{kind}/*/manifest.json")
+        store = self.results / self.study.stem
+        manifests = [*store.glob(f"{kind}-*/manifest.json")]
+        manifests += store.glob(f"{kind}/**/[!.]*/manifest.json")
         return {path.parent: path.stat().st_mtime_ns for path in manifests}
 
 
@@ -110,7 +121,7 @@ def write_study(path: Path, stimuli: dict[str, Any], **content: Any) -> Path:
     """A study file with these stimuli and one small checkpoint, which is saved beside it."""
     model = {"source": str(save_small_vit(path.parent / "small"))}
     model |= {"family": "vit", "size": "base", "variant": "pretrained", "objective": "labels"}
-    measures = {"n_neighbors": 10, "transform": {"strength": 0.1, "n_folds": 3}}
+    measures = {"n_neighbors": 10, "transform": {"lmbda": 0.1, "n_folds": 3}}
     whole = {"title": "A test", "stimuli": stimuli, "models": [model], "measures": measures}
     path.write_text(yaml.safe_dump(whole | content))
     return path
@@ -119,6 +130,8 @@ def write_study(path: Path, stimuli: dict[str, Any], **content: Any) -> Path:
 def check_book(workflow: Workflow, study: studies.Study) -> None:
     """Every notebook of the study is a page, with its figures, and says all that it meant to."""
     pages = [workflow.site / "notebooks" / f"{name}.html" for name in book.notebooks(study)]
+    for page in pages:
+        assert f"NAME={page.stem}" in page.read_text().partition("Rerun this page")[2]
     for page in [*pages, *(workflow.site / "book").glob("*.html")]:
         text = page.read_text()
         assert "{glue:" not in text
@@ -139,6 +152,24 @@ def tiny_results(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> studies
     """The miniature study with all its results in the store."""
     monkeypatch.setenv("CONVEXLIB_RESULTS", str(workflow.results))
     return studies.load(str(TINY))
+
+
+@pytest.fixture(scope="session")
+def _one_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture
+def vits(_one_store: Path, own_store: None, monkeypatch: pytest.MonkeyPatch) -> studies.Study:
+    """The ViTs of the miniature study, whose results are made when they are asked for."""
+    monkeypatch.setenv("CONVEXLIB_RESULTS", str(_one_store))
+    return studies.load(str(TINY), models=["vit-base-pretrained", "vit-base-finetuned"])
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test writes among the results of the project."""
+    monkeypatch.setenv("CONVEXLIB_RESULTS", str(tmp_path / "results"))
 
 
 def data(name: str) -> Path:

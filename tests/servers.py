@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
-from convexlib.downloads import Source
-
-PER_PAGE = 2
+from convexlib.data.downloads import Source
 
 
 class Server(ThreadingHTTPServer):
@@ -25,7 +23,7 @@ class Server(ThreadingHTTPServer):
     projects : dict
         Content by path in each project.
     says : dict
-        What the listings of projects say of a file by its name instead of the truth.
+        What the listings of projects say is the SHA-256 of a file, by its name, for the true one.
     plan : list of str
         What is done to the next requests, in their order: "serve", a status, "hang up", "wait",
         "cut" after 400 kB, "wrong" content, "no ranges".
@@ -39,9 +37,10 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files: dict[str, bytes] = {}
         self.projects: dict[str, dict[str, bytes]] = {}
-        self.says: dict[str, dict[str, Any]] = {}
+        self.says: dict[str, str | None] = {}
         self.plan: list[str] = []
         self.tag: str | None = '"first"'
+        self.retry_after = "0"
         self.paths: list[str] = []
         self.ranges: list[str] = []
         self.over = threading.Event()
@@ -127,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _empty(self, status: int) -> None:
         self.send_response(status)
-        self.send_header("Retry-After", "0")
+        self.send_header("Retry-After", self.server.retry_after)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -135,13 +134,12 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         match unquote(parts.path).strip("/").split("/"):
             case ["v2", "nodes", project, "files", "osfstorage", *folder]:
-                page = int(parse_qs(parts.query).get("page", ["1"])[0])
-                return self._listing(project, "/".join(folder), page)
+                return self._listing(project, "/".join(folder))
             case ["download", project, *path]:
                 return self.server.projects.get(project, {}).get("/".join(path))
         return self.server.files.get(parts.path)
 
-    def _listing(self, project: str, folder: str, page: int) -> bytes | None:
+    def _listing(self, project: str, folder: str) -> bytes | None:
         if project not in self.server.projects:
             return None
         entries = {}
@@ -156,17 +154,8 @@ class _Handler(BaseHTTPRequestHandler):
                 files = {"links": {"related": {"href": f"{here}{quote(start + name)}/"}}}
                 entries[name] = {"attributes": about, "relationships": {"files": files}}
                 continue
-            about |= {
-                "size": len(content),
-                "extra": {"hashes": {"sha256": hashlib.sha256(content).hexdigest()}},
-            }
+            sha256 = self.server.says.get(name, hashlib.sha256(content).hexdigest())
+            about["extra"] = {"hashes": {"sha256": sha256}}
             link = f"{self.server.url}/download/{project}/{quote(path)}"
-            entries[name] = {
-                "attributes": about | self.server.says.get(name, {}),
-                "links": {"download": link},
-            }
-        last = page * PER_PAGE >= len(entries)
-        following = f"{here}{quote(start)}?page={page + 1}"
-        shown = list(entries.values())[(page - 1) * PER_PAGE : page * PER_PAGE]
-        answer = {"data": shown, "links": {"next": None if last else following}}
-        return json.dumps(answer).encode()
+            entries[name] = {"attributes": about, "links": {"download": link}}
+        return json.dumps({"data": list(entries.values())}).encode()

@@ -1,6 +1,6 @@
 """One small checkpoint of each architecture goes through extraction, pooled as it means it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from numpy.typing import ArrayLike
 from torch import Tensor
 from transformers import AutoModel
 
-from convexlib import checkpoints, representations
-from convexlib.stimuli import colors
+from convexlib.data import colors
+from convexlib.models import checkpoints, representations
 
-IMAGES, _ = colors.generate(1, seed=0)
+IMAGES = colors.generate(1, seed=0)[0][:6]
 
 TOKENS = {
     "hidden_size": 16,
@@ -28,6 +29,16 @@ TEXT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "vo
 STAGES = {"hidden_sizes": [8, 16], "depths": [1, 1]}
 
 Pool = Callable[[Tensor], Tensor]
+
+
+# Those that differ in how their places are told or in how they are refused; CI runs all.
+QUICK = {"beit", "clip", "mae", "resnet", "sam", "siglip", "swin", "vit"}
+QUICK |= {"aimv2", "dinov3_convnext", "dinov3_vit", "hiera", "mgp_str", "radio", "vitdet", "yolos"}
+QUICK |= {"bert", "detr", "groupvit", "pixtral", "seggpt", "videomae"}
+
+
+def marked(names: Iterable[str]) -> list[Any]:
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def patches_after(n_special: int) -> Pool:
@@ -132,54 +143,32 @@ def hidden_states(folder: Path) -> tuple[Tensor, ...]:
         return model(**pixels, output_hidden_states=True).hidden_states
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_hidden_states_are_those_of_a_plain_call(
+@pytest.mark.parametrize("name", marked(ARCHITECTURES))
+def test_layers_are_the_hidden_states_of_a_plain_call_pooled(
     name: str, tmp_path: Path, capfd: pytest.CaptureFixture
 ) -> None:
+    *_, pool, has_class_token = ARCHITECTURES[name]
     folder = saved(name, tmp_path / name)
     capfd.readouterr()
-    checkpoints.check(folder)
-    representations.extract(folder, IMAGES, tmp_path / "out", batch_size=5)
+    layers = representations.extract(folder, IMAGES, batch_size=5)
     shown = capfd.readouterr()
     assert "torchvision" not in shown.out + shown.err
-    *_, pool, _ = ARCHITECTURES[name]
     states = hidden_states(folder)
-    assert representations.n_layers(tmp_path / "out") == len(states) > 2
-    for layer, state in enumerate(states):
-        expected = pool(state).numpy()
-        found = representations.load(tmp_path / "out", layer)
-        assert (
-            found.shape
-            == expected.shape
-            == (len(IMAGES), state.shape[-1 if state.ndim == 3 or name == "sam" else 1])
-        )
-        np.testing.assert_allclose(found, expected, atol=2e-5)
-
-
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_the_class_token_comes_first_or_there_is_none(name: str, tmp_path: Path) -> None:
-    folder = saved(name, tmp_path / name)
-    *_, has_class_token = ARCHITECTURES[name]
-    if not has_class_token:
+    assert len(states) > 2
+    assert_near(layers, [pool(state) for state in states])
+    assert_near(representations.extract(folder, IMAGES, batch_size=1), layers)
+    if has_class_token:
+        first = representations.extract(folder, IMAGES, pooling="cls")
+        assert_near(first, [state[:, 0] for state in states])
+    else:
         with pytest.raises(ValueError, match="has no class token; use pooling 'mean'"):
-            representations.extract(folder, IMAGES, tmp_path / "out", pooling="cls")
-        return
-    representations.extract(folder, IMAGES, tmp_path / "out", pooling="cls")
-    for layer, state in enumerate(hidden_states(folder)):
-        found = representations.load(tmp_path / "out", layer)
-        np.testing.assert_allclose(found, state[:, 0].numpy(), atol=2e-5)
+            representations.extract(folder, IMAGES, pooling="cls")
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_representations_do_not_depend_on_the_batch_size(name: str, tmp_path: Path) -> None:
-    folder = saved(name, tmp_path / name)
-    for batch_size in (1, len(IMAGES)):
-        representations.extract(folder, IMAGES, tmp_path / str(batch_size), batch_size=batch_size)
-    for layer in range(representations.n_layers(tmp_path / "1")):
-        one_by_one, at_once = (
-            representations.load(tmp_path / str(size), layer) for size in (1, len(IMAGES))
-        )
-        np.testing.assert_allclose(one_by_one, at_once, rtol=1e-4, atol=1e-5)
+def assert_near(found: Sequence[np.ndarray], expected: Sequence[ArrayLike]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-5)
 
 
 # The survey: every architecture of images that transformers has and that needs no other package,
@@ -386,11 +375,15 @@ SURVEY: dict[str, tuple[str, dict[str, Any], Where]] = {
 }
 
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "bert": ("BertConfig", TEXT, "takes input_ids, .* and no pixel_values; give a model of images"),
+    "bert": (
+        "BertConfig",
+        TEXT,
+        "it takes input_ids, .*; give a model of images, which takes pixel_values alone",
+    ),
     "bridgetower": (
         "BridgeTowerConfig",
         {"vision_config": {"hidden_size": 64, "num_hidden_layers": 2}, "text_config": TEXT},
-        "takes image and no pixel_values; give a model of images",
+        "it takes image; give a model of images, which takes pixel_values",
     ),
     "detr": (
         "DetrConfig",
@@ -415,7 +408,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
             | {"num_group_tokens": [10, 3, 0], "num_output_groups": [10, 3, 0]},
             "text_config": TEXT,
         },
-        "gives 10 tokens at a later layer for pixels of 32 x 32, which make no grid of places",
+        "gives 10 tokens for pixels of 32 x 32, which make no grid of places",
     ),
     "maskformer": (
         "MaskFormerConfig",
@@ -442,13 +435,13 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
             "intermediate_hidden_state_indices": [0, 1],
             "merge_index": 0,
         },
-        "needs prompt_pixel_values and prompt_masks besides; give a model of images alone",
+        "it takes pixel_values, prompt_pixel_values, prompt_masks; give a model of images",
     ),
     "siglip2": (
         "Siglip2VisionConfig",
         {name: value for name, value in TOKENS.items() if name != "image_size"}
         | {"num_patches": 16},
-        "needs pixel_attention_mask and spatial_shapes besides; give a model of images alone",
+        "it takes pixel_values, pixel_attention_mask, spatial_shapes; give a model of images",
     ),
     "timesformer": ("TimesformerConfig", TOKENS, "is a model of videos; give a model of images"),
     "videomae": ("VideoMAEConfig", TOKENS, "is a model of videos; give a model of images"),
@@ -478,21 +471,18 @@ def expected_of(state: Tensor, where: Where) -> np.ndarray:
     return state[:, places].mean(dim=1).numpy()
 
 
-@pytest.mark.parametrize("name", SURVEY)
+@pytest.mark.parametrize("name", marked(SURVEY))
 def test_an_architecture_is_pooled_over_the_places_of_the_image(name: str, tmp_path: Path) -> None:
     config, options, where = SURVEY[name]
     folder = surveyed(config, options, tmp_path / name)
     representations.try_one(folder)
-    representations.extract(folder, IMAGES[:3], tmp_path / "out", batch_size=2)
+    layers = representations.extract(folder, IMAGES[:3], batch_size=2)
     states = states_of(folder)
     if name == "dinov3_convnext":
         states = states[1:]  # the first are the pixels
-    assert representations.n_layers(tmp_path / "out") == len(states) > 2
-    for layer, state in enumerate(states):
-        found = representations.load(tmp_path / "out", layer)
-        np.testing.assert_allclose(found, expected_of(state, where), rtol=1e-4, atol=1e-5)
-    first = representations.load(tmp_path / "out", 0)
-    assert len(np.unique(first, axis=0)) == 3  # an image has features of its own
+    assert len(states) > 2
+    assert_near(layers, [expected_of(state, where) for state in states])
+    assert len(np.unique(layers[0], axis=0)) == 3  # an image has features of its own
 
 
 def states_of(folder: Path) -> tuple[Tensor, ...]:
@@ -504,7 +494,7 @@ def states_of(folder: Path) -> tuple[Tensor, ...]:
         return model(pixel_values=pixels, output_hidden_states=True).hidden_states
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", marked(REFUSED))
 def test_an_architecture_without_places_in_its_hidden_states_is_refused(
     name: str, tmp_path: Path
 ) -> None:
@@ -513,7 +503,7 @@ def test_an_architecture_without_places_in_its_hidden_states_is_refused(
     checkpoints.check(folder)
     for refuses in (
         lambda: representations.try_one(folder),
-        lambda: representations.extract(folder, IMAGES[:3], tmp_path / "out"),
+        lambda: representations.extract(folder, IMAGES[:3]),
     ):
         with pytest.raises(ValueError, match=reason) as refused:
             refuses()
@@ -524,12 +514,11 @@ def test_an_architecture_without_places_in_its_hidden_states_is_refused(
 def test_a_class_token_of_the_last_stage_alone_is_left_out(tmp_path: Path) -> None:
     options = PYRAMID | {"image_size": 64}
     folder = surveyed("PvtConfig", options, tmp_path / "pvt")
-    representations.extract(folder, IMAGES[:3], tmp_path / "out")
+    layers = representations.extract(folder, IMAGES[:3])
     states = states_of(folder)
     assert [state.shape[1] for state in states] == [256, 64, 16, 5, 5]
-    for layer, (state, n_special) in enumerate(zip(states, [0, 0, 0, 1, 1], strict=True)):
-        found = representations.load(tmp_path / "out", layer)
-        np.testing.assert_allclose(found, expected_of(state, n_special), atol=1e-5)
+    special = zip(states, [0, 0, 0, 1, 1], strict=True)
+    assert_near(layers, [expected_of(state, n_special) for state, n_special in special])
     with pytest.raises(ValueError, match="has no class token; use pooling 'mean'"):
         representations.try_one(folder, pooling="cls")
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convexlib.settings import ColorStimuli
-from convexlib.stimuli import colors
+from convexlib.data import colors
 
 MID_GREY = 128
-SPLITS = colors.splits(
-    ColorStimuli(kind="colors", seed=0, train_per_hue=30, validation_per_hue=6, test_per_hue=12)
+STIMULI = colors.Stimuli(
+    kind="colors", seed=0, train_per_hue=30, validation_per_hue=6, test_per_hue=12
 )
+SPLITS = STIMULI.splits()
 IMAGES, LABELS = SPLITS["train"]
 QUIET = (LABELS["noise"] < 0.01).to_numpy()
 

@@ -29,7 +29,7 @@ from convexlib.convexity import (
     graph_path,
 )
 from convexlib.neighbors import neighbor_graph
-from convexlib.paths import parts
+from convexlib.shortest_paths import parts
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* fewer than two members")
 
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* fewer than two members")
 World = tuple[np.ndarray, np.ndarray, int]
 Way = Sequence[int]
 
-quickly = settings(deadline=None, max_examples=30)
+quickly = settings(deadline=None, max_examples=8)
 
 
 @st.composite
@@ -140,7 +140,7 @@ def expected_in_tied_world(X: np.ndarray, labels: np.ndarray, n_neighbors: int) 
     )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=40)
 @given(generic_worlds())
 def test_the_score_is_what_networkx_finds_pair_by_pair(world: World) -> None:
     X, labels, n_neighbors = world
@@ -151,13 +151,13 @@ def test_the_score_is_what_networkx_finds_pair_by_pair(world: World) -> None:
 
 @pytest.mark.parametrize("n_neighbors", [3, 10])
 def test_the_score_is_what_networkx_finds_among_many_samples(n_neighbors: int) -> None:
-    X, labels = blobs(60, distance=2.0)
+    X, labels = blobs(30, distance=2.0)
     scores = graph_convexity_score(X, labels, n_neighbors=n_neighbors, average=None)
     expected = expected_in_generic_world(X, labels, n_neighbors)
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=40)
 @given(tied_worlds())
 def test_of_equally_short_paths_the_fewest_steps_then_the_most_members_count(world: World) -> None:
     X, labels, n_neighbors = world
@@ -183,7 +183,7 @@ def test_the_rule_holds_where_paths_of_equal_length_meet(places: str, labels: st
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_of_the_many_ways_around_a_cube_the_most_members_count(seed: int) -> None:
     X = corners(4)
     labels = np.random.default_rng(seed).integers(2, size=len(X))
@@ -192,7 +192,7 @@ def test_of_the_many_ways_around_a_cube_the_most_members_count(seed: int) -> Non
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_rule_holds_on_a_grid_of_many_ties(seed: int) -> None:
     """All lengths are 1: hundreds of pairs with many shortest paths, beyond one batch of lanes."""
     X = np.array([*product(range(6), repeat=2)], dtype=float)
@@ -204,7 +204,7 @@ def test_the_rule_holds_on_a_grid_of_many_ties(seed: int) -> None:
 def test_one_of_two_ways_around_a_square_leads_through_the_class() -> None:
     square = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     scores = graph_convexity_score(square, list("aaba"), n_neighbors=2, average=None)
-    assert scores[0] == 1.0
+    assert scores["a"] == 1.0
 
 
 @pytest.mark.parametrize("factor", [1 / 255, 0.1, 0.7, 3.0, 1e9])
@@ -222,11 +222,11 @@ def test_ties_stay_ties_at_every_scale(seed: int, factor: float) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_the_order_of_a_long_chain_does_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    X = (np.cumsum(rng.integers(1, 6, size=1000)) * 0.1)[:, None]
-    labels = rng.integers(2, size=1000)
+    X = (np.cumsum(rng.integers(1, 6, size=400)) * 0.1)[:, None]
+    labels = rng.integers(2, size=400)
     scores = set()
     for _ in range(4):
-        order = rng.permutation(1000)
+        order = rng.permutation(400)
         score = graph_convexity_score(X[order], labels[order], n_neighbors=3)
         scores.add(round(score, 12))
     assert len(scores) == 1
@@ -305,7 +305,7 @@ def test_renaming_the_classes_only_reorders_their_scores(world: World, names: li
         for some in (labels, renamed)
     )
     order = np.argsort([names[label] for label in np.unique(labels)])
-    np.testing.assert_allclose(after, before[order], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(after, before.iloc[order], rtol=0, atol=1e-12)
 
 
 @quickly
@@ -319,7 +319,7 @@ def test_the_order_of_the_samples_does_not_matter(world: World, random: Random) 
     assert after == pytest.approx(before, abs=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_order_of_the_samples_does_not_matter_where_paths_tie(seed: int) -> None:
     rng = np.random.default_rng(seed)
     X = corners(5)
@@ -371,7 +371,7 @@ def test_a_class_of_one_has_no_score_and_is_left_out_of_the_mean() -> None:
     with pytest.warns(UserWarning, match="1 of 2 classes have fewer than two members .*: 'b'"):
         scores = graph_convexity_score(line, labels, n_neighbors=1, average=None)
     np.testing.assert_array_equal(scores, [1 / 6 * (0 + 0.5 + 0 + 1 + 0.5 + 1), np.nan])
-    assert graph_convexity_score(line, labels, n_neighbors=1) == scores[0]
+    assert graph_convexity_score(line, labels, n_neighbors=1) == scores["a"]
     assert connected_share(line, labels, n_neighbors=1) == 1.0
 
 
@@ -406,7 +406,7 @@ def test_a_table_of_members_names_its_classes() -> None:
     table.iloc[0, 0] = False
     with pytest.warns(UserWarning, match="1 of 2 classes .*: 'none'"):
         scores = graph_convexity_score(X, table, n_neighbors=2, average=None)
-    assert np.isnan(scores).tolist() == [False, True]
+    assert np.isnan(scores).to_dict() == {"all but one": False, "none": True}
 
 
 @pytest.mark.parametrize(
@@ -438,7 +438,7 @@ def test_a_pair_without_a_path_scores_zero() -> None:
     X, clusters = blobs(11, distance=1000.0)
     both = clusters < 2
     scores = graph_convexity_score(X, both, n_neighbors=10, average=None)
-    assert scores == pytest.approx([1.0, 2 * 11 * 10 / (22 * 21)])
+    assert [*scores] == pytest.approx([1.0, 2 * 11 * 10 / (22 * 21)])
     assert graph_convexity_score(X[::11], clusters[::11] > 0, n_neighbors=2) == 1.0
 
 
@@ -544,8 +544,8 @@ def test_a_long_chain_has_more_steps_than_a_small_number_holds() -> None:
     members[1:999:2] = True
     path = graph_path(X, 0, 1999, members=members, n_neighbors=1)
     assert path.tolist() == [*range(2000)]
-    scores = graph_convexity_score(X[:300], members[:300], n_neighbors=1, average=None)
-    expected = expected_in_generic_world(X[:300], members[:300], 1)
+    scores = graph_convexity_score(X[:120], members[:120], n_neighbors=1, average=None)
+    expected = expected_in_generic_world(X[:120], members[:120], 1)
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
 
 
@@ -557,6 +557,7 @@ def test_the_graph_has_as_many_threads_as_asked_for_and_leaves_the_others_be() -
     assert numba.get_num_threads() == before
 
 
+@pytest.mark.slow
 def test_categories_of_things_are_convex_in_human_embeddings(
     things: Path, spose: np.ndarray, vice: np.ndarray
 ) -> None:
@@ -573,7 +574,7 @@ def test_categories_of_things_are_convex_in_human_embeddings(
 @pytest.mark.parametrize("distance", [1.0, 3.0, 8.0])
 def test_the_official_package_agrees_where_it_takes_all_pairs(distance: float) -> None:
     """Its sample of 5,000 pairs is all of them up to 71 members; it rounds to 0.01 %."""
-    X, labels = blobs(60, distance=distance)
+    X, labels = blobs(25, distance=distance)
     mean, of_class = nnconvexity.graph.compute_graph_convexity(X, labels)
     scores = graph_convexity_score(X, labels, average=None)
     np.testing.assert_allclose(100 * scores, [*of_class.values()], atol=0.005 + 1e-9)
@@ -616,7 +617,7 @@ def test_all_segments_of_a_small_class_are_walked(n_points: int) -> None:
 
 
 def test_the_official_package_finds_the_same_euclidean_convexity() -> None:
-    X, labels = blobs(30, distance=2.0)
+    X, labels = blobs(10, distance=2.0)
     nearest = KNeighborsClassifier(1).fit(X, labels)
     mean, of_class = nnconvexity.euclidean.compute_euclidean_convexity(
         X, labels, lambda points, layer: nearest.predict(points.numpy()), layer=0
@@ -631,7 +632,7 @@ def test_the_official_package_finds_the_same_euclidean_convexity() -> None:
     [
         (lambda X: np.eye(2)[[0] * len(X)], r"gave shape \(10, 2\) for 10 points"),
         (lambda X: np.zeros(len(X) - 1), r"gave shape \(9,\) for 10 points"),
-        (lambda X: np.full(len(X), "0"), "predicts none of the classes in labels, but '0'"),
+        (lambda X: np.full(len(X), "0"), "labels has no class that classifier predicts, as '0'"),
     ],
 )
 def test_predictions_that_are_no_classes_are_named(predict: Callable, message: str) -> None:
@@ -662,7 +663,7 @@ def test_a_sample_of_segments_is_near_all_of_them() -> None:
     [
         ({"classifier": KNeighborsClassifier(1)}, NotFittedError, "not fitted"),
         ({"classifier": "nearest"}, ValueError, "classifier is 'nearest'; give an object with"),
-        ({"labels": list("acac")}, ValueError, "classifier does not know the class 'c'"),
+        ({"labels": list("acac")}, ValueError, "classifier does not know 'c'; fit it to the same"),
         ({"labels": np.eye(4, dtype=bool)}, ValueError, "labels is a matrix"),
         ({"n_points": 0}, ValueError, "n_points is 0; give at least 1"),
         ({"n_points": 1.5}, ValueError, "n_points is 1.5; give a whole number"),
@@ -703,18 +704,19 @@ BAD = [
     ({"labels": None}, r"labels is None; give one label a row"),
     ({"labels": 3}, r"labels is 3; give one label a row"),
     ({"labels": torch.tensor(3)}, r"labels has shape \(\), but X has 8 rows"),
-    ({"labels": torch.ones(8, 2)}, r"labels has shape \(8, 2\) and dtype float32"),
+    ({"labels": torch.ones(8, 2) / 2}, r"labels holds 0.5; give one label a row, or booleans"),
+    ({"labels": np.full((8, 1), "a")}, r"labels holds 'a'; give one label a row, or booleans"),
     ({"labels": np.ma.masked_less([0, 1] * 4, 1)}, r"labels holds masked values"),
     ({"labels": list("aabbccd")}, r"labels has shape \(7,\), but X has 8 rows; give one label"),
-    ({"labels": list("abcdefgh")}, r"labels has 8 classes and none of two members"),
+    ({"labels": list("abcdefgh")}, r"labels has 8 classes, none of two members"),
     ({"labels": list("aaaaaaaa")}, r"labels has the one class 'a' for all rows; give two"),
-    ({"labels": np.ones((8, 1), bool)}, r"labels has one class that holds all rows"),
-    ({"labels": np.ones((8, 2))}, r"labels has shape \(8, 2\) and dtype float64.* boolean matrix"),
-    ({"labels": np.ones((7, 2), bool)}, r"labels has shape \(7, 2\) and dtype bool, but X has 8"),
-    ({"labels": np.ones((8, 0), bool)}, r"labels has shape \(8, 0\) and dtype bool"),
+    ({"labels": np.ones((8, 1), bool)}, r"labels has the one class 0 for all rows; give two"),
+    ({"labels": np.full((8, 2), 2)}, r"labels holds 2; give .*, or booleans"),
+    ({"labels": np.ones((7, 2), bool)}, r"labels has shape \(7, 2\), but X has 8.* or booleans"),
+    ({"labels": np.ones((8, 0), bool)}, r"labels has shape \(8, 0\), but X"),
     ({"labels": [["a"]] * 8}, r"labels are not hashable"),
     ({"X": np.ones((8, 3))}, r"X has the same values in all 8 rows"),
-    ({"n_jobs": 0}, r"n_jobs is 0; give a number of threads, or None or -1 for all"),
+    ({"n_jobs": 0}, r"n_jobs is 0; give at least 1"),
     ({"n_neighbors": 2.0}, r"n_neighbors is 2.0; give a whole number"),
     ({"labels": [pd.NA, *"aabbaab"]}, r"labels hold <NA> at row 0, which is no class"),
     (
@@ -722,8 +724,8 @@ BAD = [
         r"labels has two columns of one name",
     ),
     ({"X": changed(1e305)}, r"X has values up to 1e\+305; scale it down"),
-    ({"n_neighbors": 0}, r"n_neighbors is 0, but X has 8 rows; choose from 1 to 7"),
-    ({"n_neighbors": 8}, r"n_neighbors is 8, but X has 8 rows; choose from 1 to 7"),
+    ({"n_neighbors": 0}, r"n_neighbors is 0; give at least 1"),
+    ({"n_neighbors": 8}, r"n_neighbors is 8, but X has 8 rows; give fewer"),
 ]
 
 
@@ -738,10 +740,11 @@ def test_a_mistake_is_named(measure: Callable, arguments: dict, message: str) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"source": -1}, "source is -1, but X has rows 0 to 7"),
+        ({"source": -1}, "source is -1; give at least 0"),
         ({"target": 8}, "target is 8, but X has rows 0 to 7"),
         ({"source": 1.5}, "source is 1.5; give a whole number"),
-        ({"members": np.ones(8)}, r"members has shape \(8,\) and dtype float64; give one boolean"),
+        ({"members": np.ones(7)}, r"members has shape \(7,\); give one boolean a row of X"),
+        ({"members": np.full(8, 0.5)}, "members holds 0.5; give booleans, or 0 and 1"),
     ],
 )
 def test_a_mistake_in_the_ends_of_a_path_is_named(arguments: dict, message: str) -> None:

@@ -1,17 +1,20 @@
 """What a result depends on is what its writer reaches, found in the source."""
 
+import ast
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
+from inspect import CO_OPTIMIZED
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
-from convexlib import book, dependencies, steps, store
+from convexlib import book, dependencies, measures, pipeline, store
 from convexlib import study as studies
-from convexlib.store import ROOT, Result
+from convexlib.store import Result
 from tests.conftest import TINY
 
 MODULE = """
@@ -77,8 +80,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def reached(**chosen: str) -> dependencies.Reached:
-    dependencies._of_units.cache_clear()
-    dependencies._source.cache_clear()
+    dependencies.forget()
 
     def start() -> None: ...
 
@@ -94,7 +96,7 @@ def after(world: Path, module: str, old: str, new: str) -> str:
 
 
 def test_what_is_named_is_reached_and_nothing_else(world: Path) -> None:
-    assert reached().names == {
+    assert {*reached().code} == {
         "world.module.start",
         "world.module.Thing",
         "world.module.LIMIT",
@@ -147,9 +149,9 @@ def test_code_that_is_reached_counts(module: str, old: str, new: str, world: Pat
 def test_of_modules_chosen_at_run_time_all_count_unless_one_is_named(world: Path) -> None:
     call = "import_module(f'world.inner.{LIMIT}')"
     after(world, "module", "helper(Thing().double(LIMIT)), np", call)
-    modules = {"world.inner.deep.None", "world.inner.deeper.None"}
-    assert modules <= reached().names
-    assert reached(inner="deep").names & modules == {"world.inner.deep.None"}
+    modules = {"world.inner.deep.*", "world.inner.deeper.*"}
+    assert modules <= {*reached().code}
+    assert {*reached(inner="deep").code} & modules == {"world.inner.deep.*"}
 
 
 def test_a_module_that_cannot_be_told_beforehand_is_refused(world: Path) -> None:
@@ -157,17 +159,76 @@ def test_a_module_that_cannot_be_told_beforehand_is_refused(world: Path) -> None
         after(world, "module", "helper(Thing().double(LIMIT)), np", "import_module(LIMIT)")
 
 
+KINDS = """
+class Base:
+    LIMIT = 5
+
+    def check(self):
+        return self.LIMIT
+
+
+class Thing(Base):
+    def splits(self):
+        return self.check(), self._drawn()
+
+    def _drawn(self):
+        return 1
+
+    def judged(self):
+        return 2
+"""
+
+
+def test_of_a_class_that_is_chosen_a_method_counts_and_what_it_calls_on_itself(
+    world: Path,
+) -> None:
+    (world / "inner" / "deep.py").write_text(KINDS)
+    call = "import_module(f'world.inner.{LIMIT}').Thing.splits(1)"
+    after(world, "module", "helper(Thing().double(LIMIT)), np", call)
+    assert {n for n in reached(inner="deep").code if ".inner." in n} == {
+        "world.inner.deep.Thing.",
+        "world.inner.deep.Base.",
+        "world.inner.deep.Thing.splits",
+        "world.inner.deep.Thing._drawn",
+        "world.inner.deep.Base.check",
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "counts"),
+    [
+        ("unused(x)", True),
+        ("[unused for x in x]", True),
+        ("[unused for unused in x], unused", True),
+        ("(lambda unused: unused)(x), unused", True),
+        ("x.unused", False),
+        ("helper(unused=x)", False),
+        ("(unused := x)", False),
+    ],
+)
+def test_a_local_name_is_not_that_of_the_module(body: str, counts: bool, world: Path) -> None:
+    after(world, "module", "helper(Thing().double(LIMIT)), np", body)
+    after(world, "module", "def start():", "def start(x):")
+    assert ("world.module.unused" in reached().code) == counts
+    after(world, "module", "def start(x):", "def start(x, unused):")
+    assert "world.module.unused" not in reached().code
+    after(world, "module", "def start(x, unused):", "def start(x, y=unused):")
+    assert "world.module.unused" in reached().code
+
+
 MADE = re.compile("<|^__")  # by Python itself, such as what dataclasses have
 
 
 def run(function: Callable[[], Any]) -> set[str]:
-    """Names at the top of our modules whose code runs meanwhile."""
+    """Functions of our modules whose code runs meanwhile, and methods as ``Class.method``."""
     ran = set()
 
     def note(frame: FrameType, event: str, _: Any) -> None:
         module = frame.f_globals.get("__name__", "")
-        name = frame.f_code.co_qualname.partition(".")[0]
-        if event == "call" and module.startswith("convexlib.") and not MADE.search(name):
+        name = frame.f_code.co_qualname.partition(".<locals>")[0]
+        ours = module.startswith("convexlib.")
+        is_function = frame.f_code.co_flags & CO_OPTIMIZED  # and no body of a class
+        if event == "call" and is_function and ours and not any(map(MADE.search, name.split("."))):
             ran.add(f"{module}.{name}")
 
     sys.setprofile(note)
@@ -178,53 +239,157 @@ def run(function: Callable[[], Any]) -> set[str]:
     return ran
 
 
-STEPS = {
-    "stimuli": lambda study: steps.stimuli(study),
-    "pretraining": lambda study: steps.checkpoint(study, study.models[0]),
-    "fine-tuning": lambda study: steps.checkpoint(study, study.models[-1]),
-    "representations": lambda study: steps.representations(study, study.models[0]),
-    "measures": lambda study: steps.measures(study, study.models[0]),
+def is_reached(name: str, code: dict[str, str]) -> bool:
+    """By itself, with its class, or with its module."""
+    parents = name.split(".")
+    return any(
+        ".".join(parents[:n]) in code or ".".join([*parents[:n], "*"]) in code
+        for n in range(len(parents) + 1)
+    )
+
+
+WRITTEN = {
+    "stimuli": pipeline.stimuli,
+    "judgments": pipeline.human,
+    "pretraining": lambda study: pipeline.checkpoint(study, study.models[0]),
+    "fine-tuning": lambda study: pipeline.checkpoint(study, study.models[-1]),
+    "representations": lambda study: pipeline.representations(study, study.models[0]),
+    "transforms": lambda study: pipeline.transforms(study, study.models[0]),
+    **{
+        name: lambda study, name=name: pipeline.measure(study, study.models[0], name)
+        for name in ("convexity", "lda", "held_out_odd_one_out")
+    },
 }
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.slow
+@pytest.mark.parametrize("written", WRITTEN)
 def test_whatever_runs_when_a_result_is_written_counts(
-    step: str, tiny_results: studies.Study, tmp_path: Path
+    written: str, vits: studies.Study, tmp_path: Path
 ) -> None:
-    result: Result = STEPS[step](tiny_results)
+    result: Result = WRITTEN[written](vits)
     given = store.given(result.inputs)
     ran = run(lambda: result.writer(tmp_path, **given))
-    names = dependencies.of_function(result.writer, **result.chosen).names
-    whole = {name.removesuffix(".None") for name in names if name.endswith(".None")}
-    missed = {name for name in ran - names if name.rpartition(".")[0] not in whole}
+    code = dependencies.of_function(result.writer, **result.chosen).code
     assert ran
-    assert missed == set()
+    assert {name for name in ran if not is_reached(name, code)} == set()
 
 
 def test_a_notebook_depends_on_the_figures_that_it_draws() -> None:
-    names = {
-        name: dependencies.of_notebook(book._code_of(book._source(name)), stimuli="colors").names
+    curves, space = (
+        dependencies.of_notebook(book._code_of(book._source(name)), data="colors").code
         for name in ("layer_curves", "concept_space")
-    }
-    assert "convexlib.figures.layer_curves" in names["layer_curves"]
-    assert "convexlib.figures.positions" not in names["layer_curves"]
-    assert "convexlib.figures.positions" in names["concept_space"]
-
-
-def test_a_changed_step_gives_another_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as which split is measured, which the step itself says."""
-    study = studies.load(str(TINY), models=["vit-base-pretrained"])
-    before = steps.measures(study, study.models[0]).fingerprint
-    text = (ROOT / "convexlib" / "steps.py").read_text(encoding="utf-8")
-    changed = text.replace('load(representations / "test", layer)', "load(representations, layer)")
-    assert changed != text
-    parsed = dependencies._parsed(changed, "convexlib.steps")
-    source = dependencies._source
-    monkeypatch.setattr(
-        dependencies,
-        "_source",
-        lambda name: parsed if name == "convexlib.steps" else source(name),
     )
+    assert "convexlib.figures.curves" in curves
+    assert "convexlib.figures.positions" not in curves
+    assert "convexlib.figures.positions" in space
+
+
+def edited(module: str, name: str) -> dependencies._Module:
+    """A module of ours in which a function does one thing more."""
+    text = dependencies._file(module).read_text(encoding="utf-8")
+    node: Any = ast.parse(text)
+    for part in name.split("."):
+        node = next(n for n in node.body if getattr(n, "name", None) == part)
+    lines = text.splitlines()
+    lines.insert(node.end_lineno, " " * node.body[0].col_offset + "pass")
+    return dependencies._parsed("\n".join(lines), module)
+
+
+def fingerprints() -> dict[str, str]:
+    """Of all results of the miniature study, by name, worked out anew."""
     dependencies._of_units.cache_clear()
-    assert steps.measures(study, study.models[0]).fingerprint != before
-    dependencies._of_units.cache_clear()
+    dependencies._named_in.cache_clear()
+    study = studies.load(str(TINY))
+    jobs = store.jobs(book.site(study)).values()
+    return {
+        result.name.partition("/")[2]: result.fingerprint for job in jobs for result in job.results
+    }
+
+
+@pytest.fixture(scope="module")
+def before() -> Iterator[dict[str, str]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(book, "_code_of", cache(book._code_of))
+        yield fingerprints()
+    dependencies.forget()
+
+
+MEASURES = {f"measures/{name}" for name in measures.names()}
+FITTED = {
+    *("measures/held_out_convexity", "measures/held_out_odd_one_out", "measures/held_out_rsa"),
+    *("measures/other_half_odd_one_out", "measures/transformed_convexity"),
+}
+PAGES = {"notebooks", "site"}
+MEASURED = MEASURES | PAGES
+LEARNED = {"transforms", *MEASURED}
+SEEN = {"representations", *LEARNED}
+TRAINED = {"models", *SEEN}
+
+EDITS = {
+    "measures.rsa rows": {"measures/rsa", *PAGES},
+    "measures.convexity of_space": {
+        "measures/convexity",
+        "measures/transformed_convexity",
+        *PAGES,
+    },
+    "measures.lda _can_be_learned": {"measures/lda", *PAGES},
+    "layers load_fits": {*FITTED, *PAGES},
+    "transforms AlignmentTransform.fit": {"transforms", *FITTED, *PAGES},
+    "layers Layer.is_finite": LEARNED,
+    "layers fit_all": {"transforms", *FITTED, *PAGES},
+    "layers check": set(),
+    "transforms fit_folds": {"transforms", *FITTED, *PAGES},
+    "data.colors Stimuli.splits": {"stimuli", "judgments", *TRAINED},
+    "data.colors _inside_star": {"stimuli", "judgments", *TRAINED},
+    "data.colors Stimuli.human": {"judgments", *LEARNED},
+    "data.colors human_triplets": {"judgments", *LEARNED},
+    "data.things Stimuli.splits": set(),
+    "data Human.load": {"judgments", *LEARNED},
+    "models.families.beit build": {f"{name} of beit" for name in TRAINED - PAGES} | PAGES,
+    "models.objectives MaskedTokens.forward": {f"{name} of beit" for name in TRAINED - PAGES}
+    | PAGES,
+    "models.objectives NamedClasses.forward": TRAINED,
+    "models.objectives OddOneOut.forward": set(),
+    "models.training train": TRAINED,
+    "models.representations write": SEEN,
+    "models.representations load": LEARNED,
+    "pipeline _represent": SEEN,
+    "alignment noise_ceiling": set(),
+    "alignment fit_temperature": {"measures/temperature", *PAGES},
+    "statistics r_squared": {"notebooks/concept_space", "site"},
+    "tables gains": {"notebooks/probing", "notebooks/transform_effects", "site"},
+    "figures forest": {
+        *("notebooks/concept_space", "notebooks/convexity_vs_alignment", "notebooks/probing"),
+        "site",
+    },
+    "store is_whole": PAGES,  # notebooks look for their tables
+    "study load": PAGES,
+    "book _execute": PAGES,
+    "book _render": {"site"},
+    "cli make": set(),
+}
+
+
+def matches(name: str, expected: set[str]) -> bool:
+    """Whether a result is of what is expected, as kind, kind and name, or ``kind of family``."""
+    kind, _, rest = name.partition("/")
+    kind = f"{kind}/{rest.partition('/')[0]}" if kind == "measures" else kind
+    family = rest.rpartition("/")[2].partition("-")[0]
+    return bool({name, kind, f"{kind} of {family}"} & expected)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_editing_a_function_changes_the_results_that_depend_on_it_and_no_other(
+    edit: str, before: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, function = f"convexlib.{edit}".split()
+    changed, source = edited(module, function), dependencies._source
+    monkeypatch.setattr(
+        dependencies, "_source", lambda name: changed if name == module else source(name)
+    )
+    after = fingerprints()
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} == {
+        name for name in before if matches(name, EDITS[edit])
+    }

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
-from convexlib import checkpoints
+from convexlib.models import checkpoints
 
 HALF = [0.5, 0.5, 0.5]
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -190,11 +190,12 @@ def child(code: str, *arguments: object, **options: Any) -> subprocess.Completed
     )
 
 
+@pytest.mark.slow
 def test_no_warning_reaches_the_reader_of_a_published_processor(published: dict[str, Path]) -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from convexlib.checkpoints import load_processor\n"
+        "from convexlib.models.checkpoints import load_processor\n"
         "for folder in sys.argv[1:]:\n"
         "    print(type(load_processor(Path(folder))).__name__)\n"
     )
@@ -215,9 +216,9 @@ def test_no_warning_reaches_the_reader_of_a_published_processor(published: dict[
 EXTRACT = """
 import sys
 from pathlib import Path
-from convexlib.images import ImageFiles
+from convexlib.data.images import ImageFiles
 from safetensors import safe_open
-from convexlib.representations import extract
+from convexlib.models.representations import extract
 
 checkpoint, images, folder = map(Path, sys.argv[1:4])
 n_images = int(sys.argv[4])
@@ -230,6 +231,7 @@ with safe_open(folder / f"{n_images - 50:09d}.safetensors", framework="numpy") a
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs the /proc of Linux")
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     """All features of the 10,000 images are 82 MB, a fifth of what the process takes."""

@@ -5,16 +5,16 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 import pyzipper
 from typer.testing import CliRunner, Result
 
-from convexlib import cli, downloads, study
-from convexlib.downloads import Source
-from convexlib.stimuli import images92, things
+from convexlib import cli, study
+from convexlib.data import downloads, images92, things
+from convexlib.data.downloads import Source
 from tests.conftest import data
 from tests.servers import Server, serving
 
@@ -40,7 +40,7 @@ def archive(files: dict[str, bytes]) -> bytes:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CONVEXLIB_DATA", str(tmp_path / "data"))
     monkeypatch.setenv(things.PASSWORD, PASSWORD)
-    monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     downloads._listing.cache_clear()
     return tmp_path / "data"
 
@@ -161,18 +161,15 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_loaded(
 def test_unpacking_that_broke_off_is_taken_up(
     sources: tuple[Source, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unpack_one, done = downloads._unpack_one, []
+    def break_off(file: pyzipper.AESZipFile, folder: Path, members: Iterable[object]) -> None:
+        file.extract(next(iter(members)), folder)
+        raise KeyboardInterrupt
 
-    def break_off(*options: object) -> None:
-        if done:
-            raise KeyboardInterrupt
-        unpack_one(*options)
-        done.append(options)
-
-    monkeypatch.setattr(downloads, "_unpack_one", break_off)
-    with pytest.raises(KeyboardInterrupt):
-        downloads.fetch(sources[0])
-    monkeypatch.setattr(downloads, "_unpack_one", unpack_one)
+    with monkeypatch.context() as patch:
+        patch.setattr(downloads, "_unpack_by_seven_zip", lambda *_: None)
+        patch.setattr(pyzipper.AESZipFile, "extractall", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            downloads.fetch(sources[0])
     assert not (folder / "things" / "object_images").exists()
     with pytest.raises(ValueError, match="'things/object_images' is not in the data folder"):
         downloads.find(sources[0])
@@ -208,13 +205,6 @@ def test_a_server_that_behaves_badly_is_borne_with(
     assert images(folder) == IMAGES
 
 
-def test_every_file_is_cited_as_the_references_have_it() -> None:
-    references = (downloads.ROOT / "book" / "references.bib").read_text()
-    for source in things.SOURCES + images92.SOURCES:
-        assert f"{{{source.cite}," in references
-        assert source.licence.endswith(".")
-
-
 def test_the_files_of_the_real_data_folder_serve_as_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -226,12 +216,15 @@ def test_the_files_of_the_real_data_folder_serve_as_they_are(
 
 
 def test_the_book_lists_each_file_its_terms_and_what_to_cite() -> None:
-    page = (study.ROOT / "book" / "data.md").read_text()
+    page, references = (
+        (study.ROOT / "book" / name).read_text() for name in ("data.md", "references.bib")
+    )
     entries = dict(re.findall(r"^(`.*`)\n: (.*)$", page, re.MULTILINE))
     listed = {name: text for names, text in entries.items() for name in names.split(", ")}
-    for source in (*images92.SOURCES, *things.SOURCES):
+    for source in (*images92.Stimuli.SOURCES, *things.Stimuli.SOURCES):
         text = listed.pop(f"`{source.path}`")
         assert source.licence in text
+        assert source.licence.endswith(".")
         assert f"{{cite:t}}`{source.cite}`" in text
-        assert f"{{{source.cite}," in (study.ROOT / "book" / "references.bib").read_text()
+        assert f"{{{source.cite}," in references
     assert not listed

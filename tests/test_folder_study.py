@@ -8,14 +8,15 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
+from typer.testing import CliRunner
 
-from convexlib import steps, tables
+from convexlib import cli, pipeline, tables
 from convexlib import study as studies
 from convexlib.store import ROOT
 from tests.conftest import Workflow, check_book, save_small_vit, write_study
 
 N_PER_CATEGORY = 8
-MEASURES = {"n_neighbors": 5, "transform": {"strength": 0.1, "n_folds": 2}}
+MEASURES = {"n_neighbors": 5, "transform": {"lmbda": 0.1, "n_folds": 2}}
 COLOURS = {"warm": (220, 60, 30), "cold": (30, 80, 220), "grey": (120, 120, 120)}
 
 
@@ -69,31 +70,32 @@ def test_the_study_runs_from_its_file_to_its_pages(run: Workflow, study: studies
 
 
 def test_the_judgments_are_those_of_the_file(study: studies.Study) -> None:
-    judged = steps.judged(study)
-    assert judged.names[0] == "cold 0"
+    human = pipeline.judged(study)
+    judged = human.judgments
+    assert human.names[0] == "cold 0"
+    assert [*human.sets] == ["judgments"]
     assert judged.similarity is None
     assert judged.dimensions is None
     assert 1 / 3 < judged.ceiling[0] < judged.ceiling[1] < 1
     first = (run_file := study.file.stimuli.triplets).read_text().splitlines()[0].split(",")
-    assert [judged.names[row] for row in judged.triplets[0]] == first, run_file
+    assert [human.names[row] for row in judged.triplets[0]] == first, run_file
     assert tables.stimuli(study)["images"].tolist() == [8, 8, 16, 32]
 
 
-def test_a_matrix_gives_triplets_similarities_and_dimensions(run: Workflow, tmp_path: Path) -> None:
-    images = run.folder / "my-images"
-    names = make_images(images)
+def test_a_matrix_gives_triplets_similarities_and_dimensions(tmp_path: Path) -> None:
+    names = make_images(tmp_path / "my-images")
     groups = np.array([name.split()[0] for name in names])
     noise = np.random.default_rng(0).normal(0, 0.1, (len(names), len(names)))
     matrix = (groups[:, None] == groups) + noise + noise.T
     pd.DataFrame(matrix, index=names, columns=names).to_csv(tmp_path / "similarities.csv")
     stimuli = {
         "kind": "folder",
-        "images": str(images),
+        "images": "my-images",
         "similarity": "similarities.csv",
         "n_triplets": 300,
     }
     study = studies.load(str(write_study(tmp_path / "matrix.yaml", stimuli, measures=MEASURES)))
-    judged = steps.judged(study)
+    judged = pipeline.judged(study).judgments
     np.testing.assert_allclose(judged.similarity, matrix)
     assert judged.dimensions.shape == (24, 2)
     assert len(judged.triplets) == 300
@@ -104,13 +106,11 @@ def test_a_matrix_gives_triplets_similarities_and_dimensions(run: Workflow, tmp_
     np.save(tmp_path / "similarities.npy", np.stack([matrix, matrix - noise - noise.T]))
     stimuli["similarity"] = "similarities.npy"
     two = studies.load(str(write_study(tmp_path / "two.yaml", stimuli, measures=MEASURES)))
-    lower, upper = steps.judged(two).ceiling
+    lower, upper = pipeline.judged(two).judgments.ceiling
     assert 1 / 3 < lower < upper < 1
 
 
-def test_the_example_of_the_page_is_a_study(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_example_of_the_page_is_a_study(tmp_path: Path) -> None:
     page = (ROOT / "book" / "new_data.md").read_text()
     (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     content = yaml.safe_load(example)
@@ -118,25 +118,24 @@ def test_the_example_of_the_page_is_a_study(
     (tmp_path / "my-study.yaml").write_text(yaml.safe_dump(content))
     names = make_images(tmp_path / "my-images")
     (tmp_path / "judgments.txt").write_text(f"{','.join(names[:3])}\n")
-    monkeypatch.setenv("CONVEXLIB_RESULTS", str(tmp_path / "results"))
     with pytest.raises(ValueError, match=r"n_neighbors is 10, but a fold may have 8 test images"):
         studies.load(str(tmp_path / "my-study.yaml"))
     content["measures"]["n_neighbors"] = 5
     (tmp_path / "my-study.yaml").write_text(yaml.safe_dump(content))
     study = studies.load(str(tmp_path / "my-study.yaml"))
-    assert len(steps.images(study, "test")[1]) == 32
+    assert len(pipeline.images(study, "test")[1]) == 32
 
 
 def test_a_mistake_in_the_judgments_shows_before_anything_runs(tmp_path: Path) -> None:
     make_images(tmp_path / "my-images")
     (tmp_path / "judgments.txt").write_text("cold 0,cold 1,warm 1\ncold 0,cold 1,unicorn\n")
     stimuli = {"kind": "folder", "images": "my-images", "triplets": "judgments.txt"}
-    nothing = Workflow(tmp_path, write_study(tmp_path / "mine.yaml", stimuli, measures=MEASURES))
-    done = nothing.convexlib("check", str(nothing.study))
-    assert done.returncode != 0
-    assert "triplet 2: 'unicorn' is no concept" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert not nothing.results.exists()
+    study = write_study(tmp_path / "mine.yaml", stimuli, measures=MEASURES)
+    refused = CliRunner().invoke(cli.app, ["check", str(study)]).exception
+    assert isinstance(refused, ValueError)
+    assert "triplet 2: 'unicorn' is no concept" in str(refused)
+    assert len(str(refused).splitlines()) == 1
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize(
@@ -156,6 +155,7 @@ def test_a_mistake_in_the_file_is_named(tmp_path: Path, change: dict, message: s
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_shows_its_reason_on_the_screen(tmp_path: Path) -> None:
     make_images(tmp_path / "my-images")
     (tmp_path / "my-images" / "cold" / "cold 0.jpg").write_bytes(b"no image")
@@ -164,6 +164,6 @@ def test_a_step_that_fails_shows_its_reason_on_the_screen(tmp_path: Path) -> Non
     failing = Workflow(tmp_path, write_study(tmp_path / "mine.yaml", stimuli, measures=MEASURES))
     done = failing.try_to_run()
     assert done.returncode != 0
-    assert "cold 0.jpg' is no image; remove or replace it" in done.stdout
+    assert "cold 0.jpg' cannot be read as an image" in done.stdout
     assert "Traceback" not in done.stdout
     assert "a step failed; its last words are above" in done.stdout.splitlines()[-1]

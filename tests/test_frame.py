@@ -1,10 +1,12 @@
 """The frame around the code holds together: pins, pages, notebooks, paths and layers."""
 
 import ast
+import inspect
 import re
 import subprocess
 import tomllib
 from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from convexlib import book, data
 from convexlib.store import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -25,10 +28,12 @@ LOCK = (ROOT / "requirements.lock").read_text().split()
 PINS = {canonicalize_name(name): pin for name, pin in (line.split("==") for line in LOCK)}
 WANTED = PYPROJECT["project"]["dependencies"] + PYPROJECT["dependency-groups"]["dev"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.md"))
+PAGES = sorted((ROOT / "book").glob("*.md"))
 MODULES = sorted((ROOT / "convexlib").rglob("*.py"))
+INNER = [path for path in MODULES if path != ROOT / "convexlib" / "__init__.py"]
 
 # Calls of convexlib.figures that draw nothing themselves.
-DRAWS_NOTHING = {"set_style", "panels"}
+DRAWS_NOTHING = {"set_style"}
 
 
 def of_each(paths: list[Path]) -> pytest.MarkDecorator:
@@ -48,16 +53,24 @@ def figure_cells(path: Path) -> list[NotebookNode]:
 
 
 def imports(path: Path) -> set[str]:
-    """Modules of ours that a module imports, at the top or within functions."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    """Modules of ours that a module imports, at the top or within functions, types apart."""
+    found, nodes = set(), [ast.parse(path.read_text())]
+    for node in nodes:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        nodes += ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            module = ".".join(filter(None, ["convexlib" if node.level else "", node.module]))
-            alone = module == "convexlib"
-            found |= {f"convexlib.{alias.name}" for alias in node.names} if alone else {module}
-    return {name for name in found if name.split(".")[0] == "convexlib"}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    ours = {name.removeprefix("convexlib.") for name in found if name.startswith("convexlib.")}
+    return {floor_of(name.split(".")) for name in ours}
+
+
+def floor_of(parts: Sequence[str]) -> str:
+    """The module or the package of `FLOORS` that has the module of this name, or what is in it."""
+    names = (".".join(parts[:n]) for n in (2, 1))
+    return next((name for name in names if name in FLOORS), parts[0])
 
 
 def project_files() -> list[Path]:
@@ -108,8 +121,7 @@ def test_every_page_of_the_contents_exists() -> None:
 
 def test_every_notebook_and_every_page_is_in_the_contents() -> None:
     contents = (ROOT / "_toc.yml").read_text()
-    pages = [*NOTEBOOKS, *(ROOT / "book").glob("*.md")]
-    names = [path.relative_to(ROOT).with_suffix("").as_posix() for path in pages]
+    names = [path.relative_to(ROOT).with_suffix("").as_posix() for path in [*NOTEBOOKS, *PAGES]]
     assert [name for name in names if name not in contents] == []
 
 
@@ -124,6 +136,32 @@ def test_a_notebook_takes_the_five_parameters(path: Path) -> None:
         if isinstance(target, ast.Name)
     }
     assert assigned == {"study", "models", "add_models", "count_added", "settings"}
+
+
+@of_each(NOTEBOOKS)
+def test_a_notebook_begins_with_the_study(path: Path) -> None:
+    _, first, *others = cells(path)
+    assert "remove-cell" in first.metadata["tags"]
+    assert "study = cv.begin(\n    study, " in first.source
+    assert not any("cv.begin(" in cell.source for cell in others)
+
+
+@of_each([*NOTEBOOKS, *PAGES])
+def test_cells_are_chosen_by_features_that_a_study_can_have(path: Path) -> None:
+    """A misspelt one would leave a cell out, or in, for all studies and in silence."""
+    (features,) = (
+        node
+        for node in ast.walk(ast.parse(inspect.getsource(book.features)))
+        if isinstance(node, ast.Dict)
+    )
+    known = {key.value for key in features.keys if isinstance(key, ast.Constant)}
+    tags = [
+        tag
+        for cell in jupytext.read(path, fmt="md:myst").cells
+        for tag in cell.metadata.get("tags", ())
+    ]
+    chosen = {re.sub("^(if|unless)-", "", tag) for tag in tags if re.match("(if|unless)-", tag)}
+    assert chosen <= known | {*data.kinds()}
 
 
 @of_each(NOTEBOOKS)
@@ -169,11 +207,11 @@ def test_what_a_run_leaves_is_not_committed(ignored: str) -> None:
 def test_make_help_lists_every_target_with_its_description() -> None:
     makefile = (ROOT / "Makefile").read_text()
     (targets,) = re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)
-    described = dict(re.findall(r"^([a-z]+):.*?## (.*)$", makefile, flags=re.MULTILINE))
+    described = dict(re.findall(r"^([a-z-]+):.*?## (.*)$", makefile, flags=re.MULTILINE))
     assert sorted(described) == sorted(targets.split())
     command = ["make", "--silent", "--no-print-directory", "help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    shown = dict(re.findall(r"^(\w+):? +(.*?) *$", done.stdout, flags=re.MULTILINE))
+    shown = dict(re.findall(r"^([\w-]+):? +(.*?) *$", done.stdout, flags=re.MULTILINE))
     assert shown == described
 
 
@@ -182,27 +220,58 @@ def test_the_readme_names_the_command(command: str) -> None:
     assert command in (ROOT / "README.md").read_text()
 
 
-@of_each([path for path in MODULES if path.stem != "cli"])
-def test_nothing_imports_the_command_line(path: Path) -> None:
-    assert "convexlib.cli" not in imports(path)
-
-
-def test_figures_know_nothing_of_ours() -> None:
-    assert imports(ROOT / "convexlib" / "figures.py") == set()
-
-
-ARRAYS_ONLY = [
+# A module imports those above it in this list, and others of its own package.
+FLOORS = [
+    "checks",
     "neighbors",
-    "paths",
+    "shortest_paths",
     "convexity",
-    "judgments",
+    "alignment",
     "transforms",
     "concepts",
     "statistics",
+    "figures",
+    "dependencies",
+    "store",
+    "data",
+    "models.objectives",
+    "models.families",
+    "settings",
+    "models",
+    "layers",
+    "measures",
+    "study",
+    "pipeline",
+    "tables",
+    "book",
+    "cli",
 ]
+ARRAYS_ONLY = FLOORS[: FLOORS.index("figures")]
 
 
-@pytest.mark.parametrize("module", ARRAYS_ONLY)
-def test_measures_of_arrays_know_arrays_only(module: str) -> None:
-    upper = {f"convexlib.{name}" for name in ARRAYS_ONLY[: ARRAYS_ONLY.index(module)]}
-    assert imports(ROOT / "convexlib" / f"{module}.py") <= {"convexlib", "convexlib.checks"} | upper
+@pytest.mark.parametrize("path", INNER, ids=[str(p.relative_to(ROOT / "convexlib")) for p in INNER])
+def test_a_module_imports_none_of_the_floors_above_it(path: Path) -> None:
+    own = floor_of(path.relative_to(ROOT / "convexlib").with_suffix("").parts)
+    assert own in FLOORS, f"say where {own} stands"
+    assert [name for name in imports(path) if FLOORS.index(name) > FLOORS.index(own)] == []
+
+
+def test_figures_and_what_finds_dependencies_know_nothing_of_ours() -> None:
+    for name in ("figures", "dependencies", "checks"):
+        assert imports(ROOT / "convexlib" / f"{name}.py") == set()
+
+
+@pytest.mark.parametrize("name", ARRAYS_ONLY)
+def test_measures_of_arrays_know_arrays_only(name: str) -> None:
+    assert imports(ROOT / "convexlib" / f"{name}.py") <= {*ARRAYS_ONLY}
+
+
+@of_each(sorted((ROOT / "convexlib" / "measures").glob("*.py")))
+def test_a_file_of_measures_knows_arrays_and_layers_alone(path: Path) -> None:
+    assert imports(path) <= {*ARRAYS_ONLY, "layers", "measures"}
+
+
+def test_every_folder_of_modules_is_installed() -> None:
+    folders = {path.parent.relative_to(ROOT) for path in MODULES}
+    listed = PYPROJECT["tool"]["setuptools"]["packages"]
+    assert sorted(listed) == sorted(".".join(folder.parts) for folder in folders)

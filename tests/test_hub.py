@@ -4,8 +4,8 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from huggingface_hub import close_session, constants
 
-from convexlib import checkpoints
+from convexlib.models import checkpoints
 from convexlib.store import ROOT
 from tests.conftest import BIN, save_small_vit
 
 COMMIT, LATER = 40 * "a", 40 * "b"
 NAME = "someone/vit"
+WANTED = ("config.json", "preprocessor_config.json", "model.safetensors")
 
 # Names whose files the hub does not give, with the status and code by which it says so.
 WITHHELD = {
@@ -29,22 +31,6 @@ WITHHELD = {
     "someone/disabled": (403, "DisabledRepo", "Access to this resource is disabled."),
     "someone/broken": (500, "", "Internal error"),
 }
-
-# What `locate` and `size` say of each name, in a process that knows the hub by its environment.
-LOCATE = """
-import json, sys
-from convexlib.checkpoints import locate, revision, size
-
-answers = {}
-for name in sys.argv[1:]:
-    n_bytes = size(name)
-    try:
-        folder = locate(name)
-        answers[name] = [n_bytes, str(folder), revision(folder)]
-    except ValueError as error:
-        answers[name] = [n_bytes, str(error), None]
-print(json.dumps(answers))
-"""
 
 
 class Hub(ThreadingHTTPServer):
@@ -141,20 +127,33 @@ def fetch(study: Path, hub: Hub, home: Path) -> subprocess.CompletedProcess[str]
 
 
 def located(
-    *names: str, home: Path, hub: Hub | None = None, **environment: str
+    *names: str, home: Path, hub: Hub | None = None, offline: bool = False, **proxies: str
 ) -> dict[str, tuple[int | None, str, str | None]]:
     """For each name the bytes to load, the folder or what is wrong, and the commit."""
-    known = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-    known |= {"HF_HOME": str(home), "HF_HUB_OFFLINE": "0"}
-    known |= {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port if hub else 1}"}
-    done = subprocess.run(
-        [sys.executable, "-c", LOCATE, *names],
-        env=known | environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    endpoint = f"http://127.0.0.1:{hub.server_port if hub else 1}"
+    files = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    with pytest.MonkeyPatch.context() as patched:
+        for name in [name for name in os.environ if "proxy" in name.lower()]:
+            patched.delenv(name)
+        for name, value in proxies.items():
+            patched.setenv(name, value)
+        patched.setattr(constants, "ENDPOINT", endpoint)
+        patched.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
+        patched.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+        patched.setattr(constants, "HF_HUB_OFFLINE", offline)
+        close_session()
+        try:
+            return {name: (checkpoints.size(name), *_located(name)) for name in names}
+        finally:
+            close_session()
+
+
+def _located(name: str) -> tuple[str, str | None]:
+    try:
+        folder = checkpoints.locate(name)
+    except ValueError as error:
+        return str(error), None
+    return str(folder), checkpoints.revision(folder)
 
 
 def a_study(folder: Path, source: str) -> Path:
@@ -167,52 +166,54 @@ def a_study(folder: Path, source: str) -> Path:
         "title": "One model of the hub",
         "stimuli": {"kind": "folder", "images": "images", "triplets": "none.txt"},
         "models": [{"source": source, "family": "vit", "size": "base", "variant": "pretrained"}],
-        "measures": {"n_neighbors": 1, "transform": {"strength": 0.1, "n_folds": 2}},
+        "measures": {"n_neighbors": 1, "transform": {"lmbda": 0.1, "n_folds": 2}},
     }
     (folder / "study.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return folder / "study.yaml"
 
 
-def test_a_model_is_loaded_from_the_hub_once_and_its_size_is_said_before(
-    hub: Hub, tmp_path: Path
-) -> None:
+@pytest.mark.slow
+def test_a_study_fetches_its_model_once_and_says_its_size_before(hub: Hub, tmp_path: Path) -> None:
+    """By the command, in a process that knows the hub by its environment."""
     study = a_study(tmp_path, NAME)
     done = fetch(study, hub, tmp_path / "home")
     assert done.returncode == 0, done.stderr
-    wanted = ("config.json", "preprocessor_config.json", "model.safetensors")
-    n_bytes = sum(len(hub.files[name]) for name in wanted)
+    n_bytes = sum(len(hub.files[name]) for name in WANTED)
     assert done.stdout.startswith(f"{NAME} ({n_bytes / 1e6:.1f} MB)")
-    assert sorted(hub.given) == sorted(wanted)  # and no pickle
+    assert sorted(hub.given) == sorted(WANTED)
     again = fetch(study, hub, tmp_path / "home")
     assert f"{NAME} (is there)" in again.stdout
-    assert sorted(hub.given) == sorted(wanted)
+    assert sorted(hub.given) == sorted(WANTED)
 
 
-def test_a_name_that_the_hub_does_not_have_is_one_line(hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_study_of_a_model_that_the_hub_does_not_have_is_one_line(
+    hub: Hub, tmp_path: Path
+) -> None:
     done = fetch(a_study(tmp_path, "someone/else"), hub, tmp_path / "home")
     assert done.returncode != 0
     assert "someone/else (size unknown)" in done.stdout
-    assert "model 'someone/else' is neither a folder nor a model" in done.stderr
+    assert "model 'someone/else' is no folder, and cannot be loaded from the" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_a_model_keeps_the_revision_that_was_fetched_first(hub: Hub, tmp_path: Path) -> None:
     home = tmp_path / "home"
     n_bytes, first, revision = located(NAME, home=home, hub=hub)[NAME]
-    assert n_bytes > 0
+    assert sorted(hub.given) == sorted(WANTED)  # and no pickle
+    assert n_bytes == sum(len(hub.files[name]) for name in WANTED)
     assert revision == COMMIT
     hub.commit, hub.given = LATER, []
     pinned = f"{NAME}@{COMMIT}"
     again = located(NAME, pinned, home=home, hub=hub)
-    assert again == {NAME: [0, first, COMMIT], pinned: [0, first, COMMIT]}
+    assert again == {NAME: (0, first, COMMIT), pinned: (0, first, COMMIT)}
     assert hub.given == []
     newest, gone = f"{NAME}@main", f"{NAME}@no-such-branch"
     named = located(newest, gone, home=home, hub=hub)
     assert named[newest][2] == LATER
-    assert f"model {gone!r} is on the Hugging Face hub, but cannot be loaded" in named[gone][1]
     assert "it has no such revision; see" in named[gone][1]
     # Without a network, all that was loaded is there.
-    offline = located(NAME, newest, pinned, home=home, hub=hub, HF_HUB_OFFLINE="1")
+    offline = located(NAME, newest, pinned, home=home, hub=hub, offline=True)
     assert [commit for _, _, commit in offline.values()] == [LATER, LATER, COMMIT]
 
 
@@ -228,18 +229,33 @@ def test_a_model_that_was_cached_by_half_is_loaded_whole(hub: Hub, tmp_path: Pat
     assert n_bytes == len(hub.files["model.safetensors"])
 
 
+def test_without_a_network_a_name_is_looked_for_in_the_local_cache(
+    hub: Hub, tmp_path: Path
+) -> None:
+    located(NAME, home=tmp_path, hub=hub)
+    half = tmp_path / "hub" / "models--someone--half"
+    shutil.copytree(tmp_path / "hub" / "models--someone--vit", half, symlinks=True)
+    (half / "snapshots" / COMMIT / "model.safetensors").unlink()
+    said = located(NAME, "someone/half", "nobody/nothing", home=tmp_path, offline=True)
+    assert said[NAME][2] == COMMIT
+    for name in ("someone/half", "nobody/nothing"):
+        assert said[name][1].endswith(
+            f"or unset HF_HUB_OFFLINE to load it once into {tmp_path / 'hub'}"
+        )
+
+
 def test_what_the_hub_withholds_is_refused_with_what_to_do(hub: Hub, tmp_path: Path) -> None:
     remedies = {
         "someone/gated": [f":{hub.server_port}/someone/gated", "hf auth login", "HF_TOKEN"],
         "someone/asked": ["access to it must be asked for on http", "hf auth login"],
-        "someone/private": ["check the spelling or the path; if the model is private, log in"],
+        "someone/private": ["check the spelling; if the model is private, log in with"],
         "someone/disabled": ["access to it was disabled; see http"],
-        "someone/broken": ["the hub does not answer as it should; try again later"],
+        "someone/broken": ["try again later; if the hub refuses access, log in with"],
     }
     for name, (n_bytes, said, _) in located(*remedies, home=tmp_path, hub=hub).items():
         assert n_bytes is None
-        assert len(said.splitlines()) == 1
-        assert said.startswith(f"model {name!r} is ")
+        assert "\n" not in said
+        assert said.startswith(f"model {name!r} is no folder, and cannot be loaded from the ")
         assert [part for part in remedies[name] if part not in said] == []
         assert WITHHELD[name][2] in said or name == "someone/broken"
 
@@ -247,9 +263,9 @@ def test_what_the_hub_withholds_is_refused_with_what_to_do(hub: Hub, tmp_path: P
 @pytest.mark.parametrize(
     ("environment", "reason", "remedy"),
     [
-        ({}, "Connection refused", "check the spelling, the path or the network"),
+        ({}, "Connection refused", "check the spelling, the path, the network, and the proxies"),
         ({"HTTPS_PROXY": "socks5h://127.0.0.1:1"}, "SOCKS proxy", "pip install socksio`"),
-        ({"ALL_PROXY": "http://[:::"}, "port", "the proxies that HTTPS_PROXY and ALL_PROXY name"),
+        ({"ALL_PROXY": "http://[:::"}, "port", "the proxies if HTTPS_PROXY or ALL_PROXY name any"),
     ],
 )
 def test_a_hub_that_cannot_be_reached_is_one_line(
@@ -257,8 +273,8 @@ def test_a_hub_that_cannot_be_reached_is_one_line(
 ) -> None:
     n_bytes, said, _ = located(NAME, home=tmp_path, **environment)[NAME]
     assert n_bytes is None
-    assert len(said.splitlines()) == 1
-    assert said.startswith(f"model {NAME!r} is neither a folder nor a model on the Hugging Face")
+    assert "\n" not in said
+    assert said.startswith(f"model {NAME!r} is no folder, and cannot be loaded from the Hugging")
     assert reason in said
     assert remedy in said
 
@@ -266,7 +282,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line(
 def test_a_cache_that_cannot_be_written_is_named(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     _, said, _ = located(NAME, home=tmp_path / "file", hub=hub)[NAME]
-    assert f"let {tmp_path / 'file' / 'hub'} be read and written, or point HF_HOME" in said
+    assert f"make room in {tmp_path / 'file' / 'hub'} and let it be read and written, or" in said
 
 
 def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,6 +291,6 @@ def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "snapshot_download", full)
-    with pytest.raises(ValueError, match=r"the disk is full: make room in .*, or point HF_HOME"):
+    monkeypatch.setattr("convexlib.models.hub._snapshot", full)
+    with pytest.raises(ValueError, match=r"No space left on device\); make room in .*HF_HOME"):
         checkpoints.locate(NAME)

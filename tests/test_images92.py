@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convexlib.judgments import noise_ceiling, odd_one_out_accuracy
-from convexlib.stimuli import images92
+from convexlib.alignment import noise_ceiling, odd_one_out_accuracy
+from convexlib.data import images92
 from tests.conftest import data
 
 

@@ -1,17 +1,15 @@
 """The study of the 92 images, with real images and judgments, from its file to its pages."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
-from convexlib import steps, tables
+from convexlib import pipeline, tables
 from convexlib import study as studies
-from convexlib.judgments import odd_one_out_accuracy, rsa_score
-from convexlib.representations import load
-from convexlib.stimuli import images92
+from convexlib.alignment import odd_one_out_accuracy, rsa_score
+from convexlib.data import images92
+from convexlib.models.representations import load
 from tests.conftest import Workflow, check_book, data, write_study
 
 
@@ -53,17 +51,18 @@ def test_of_the_chosen_model_its_files_say_what_they_know(study: studies.Study) 
     assert model.id == "small"
     assert model.counted
     assert model.attributes == {
+        "family": "vit",
+        "size": "added",
+        "variant": "pretrained",
         "objective": "unknown",
         "architecture": "unknown",
-        "size": "unknown",
         "training data": "unknown",
-        "fine-tuning": "none",
     }
 
 
 def test_measures_are_those_of_the_real_images_and_judgments(study: studies.Study) -> None:
     (model,) = study.models
-    folder = steps.representations(study, model).get()
+    folder = pipeline.representations(study, model).get()
     assert [path.name for path in folder.iterdir() if path.is_dir()] == ["test"]
     measured = tables.layer_measures(study).query("space == 'original'")
     value = measured.set_index(["layer", "measure"])["value"]
@@ -78,8 +77,10 @@ def test_measures_are_those_of_the_real_images_and_judgments(study: studies.Stud
 
 
 def test_the_noise_ceiling_is_that_of_the_sixteen(study: studies.Study) -> None:
-    lower, upper = tables.noise_ceiling(study)
+    (judged,) = pipeline.judged(study).sets.values()
+    lower, upper = judged.ceiling
     agreement = images92.human_triplets(200)
+    np.testing.assert_array_equal(judged.triplets, agreement)
     assert 1 / 3 < lower < upper < 1
     assert odd_one_out_accuracy(np.linalg.qr(np.eye(92))[0], agreement) < lower
 
@@ -88,18 +89,6 @@ def test_pictures_are_those_of_the_file(study: studies.Study) -> None:
     pictures = tables.pictures(study)
     assert pictures["category"].tolist() == images92.categories().tolist()
     np.testing.assert_array_equal(np.stack(pictures["image"].tolist()), images92.images())
-
-
-def test_a_study_of_images_cannot_train_and_must_list(tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    content = yaml.safe_load((studies.ROOT / "studies" / "images92.yaml").read_text())
-    path.write_text(yaml.safe_dump(content | {"models": []}))
-    with pytest.raises(ValueError, match="models is empty; list at least one checkpoint"):
-        studies.load(str(path))
-    zoo = yaml.safe_load((studies.ROOT / "studies" / "colors.yaml").read_text())["zoo"]
-    path.write_text(yaml.safe_dump(content | {"zoo": zoo}))
-    with pytest.raises(ValueError, match="cannot train a zoo; list models instead"):
-        studies.load(str(path))
 
 
 def test_what_one_model_cannot_say_is_left_out_of_the_text(run: Workflow) -> None:

@@ -1,59 +1,72 @@
 """What is measured at a layer is what the words say, and judged on what nothing was fitted to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from convexlib import measures
-from convexlib.concepts import nonmetric_mds, predicted_dimensions
-from convexlib.convexity import graph_convexity_score
-from convexlib.judgments import (
+from convexlib import layers, measures
+from convexlib.alignment import (
     fit_temperature,
     object_folds,
     odd_one_out_accuracy,
     rsa_score,
     triplets_from_similarity,
 )
-from convexlib.measures import NotMeasuredWarning, check, of_layer, of_model
+from convexlib.concepts import nonmetric_mds, predicted_dimensions
+from convexlib.convexity import graph_convexity_score
+from convexlib.data import Human, Judgments
+from convexlib.layers import ORIGINAL, Layer, NotMeasuredWarning
+from convexlib.measures.dimensions import PREDICTED
 from convexlib.settings import Measures
-from convexlib.stimuli import Judged
 from convexlib.transforms import AlignmentTransform
 
 N_CONCEPTS, N_IMAGES, N_FEATURES = 12, 10, 8
-SETTINGS = Measures.model_validate(
-    {
-        "n_neighbors": 5,
-        "transform": {"strength": 0.1, "n_folds": 3, "n_repeats": 2},
-    }
-)
-ONE_FIT = Measures.model_validate(
-    {
-        "n_neighbors": 5,
-        "transform": {"strength": 0.1, "n_folds": 3, "n_repeats": 1, "kinds": ["global"]},
-    }
-)
 CATEGORY = np.array(list("aaaabbbbcccc"))
+FITTED = {
+    *("held_out_convexity", "held_out_odd_one_out", "held_out_rsa"),
+    *("other_half_odd_one_out", "transformed_convexity"),
+}
+KEYS = ["measure", "space", "kind", "concept", "judgments"]
+
+Arrays = tuple[np.ndarray, np.ndarray]
 
 
-def human(seed: int = 0) -> np.ndarray:
-    """Similarities of concepts on a plane."""
+def with_settings(**changes: object) -> Measures:
+    transform = {"lmbda": 0.1, "n_folds": 3, "n_repeats": 2} | changes.pop("transform", {})
+    return Measures.model_validate({"n_neighbors": 5, "transform": transform} | changes)
+
+
+SETTINGS = with_settings()
+ONE_FIT = with_settings(transform={"n_repeats": 1, "kinds": ["global"]})
+
+
+def similarities(seed: int = 0) -> np.ndarray:
+    """Of concepts on a plane."""
     places = np.random.default_rng(seed).normal(size=(N_CONCEPTS, 2))
     return -np.linalg.norm(places[:, None] - places, axis=2)
 
 
-def stimuli(similarity: np.ndarray) -> Judged:
+@cache
+def on_a_plane() -> Judgments:
+    similarity = similarities()
+    scaled = nonmetric_mds(similarity)
+    triplets = triplets_from_similarity(similarity)
+    return Judgments(triplets, similarity, scaled.coordinates, scaled.stress)
+
+
+def people(**changes: object) -> Human:
+    """What people judged, but for what is changed."""
     concepts = np.repeat(np.arange(N_CONCEPTS), N_IMAGES)
-    return Judged(
-        categories=pd.get_dummies(pd.Series(CATEGORY[concepts]), dtype=bool),
-        concepts=concepts,
+    return Human(
         names=[f"concept {number}" for number in range(N_CONCEPTS)],
-        triplets=triplets_from_similarity(similarity),
-        similarity=similarity,
-        dimensions=nonmetric_mds(similarity).coordinates,
-        stress=nonmetric_mds(similarity).stress,
+        concepts=concepts,
+        categories=pd.get_dummies(pd.Series(CATEGORY[concepts]), dtype=bool),
+        sets={"people": on_a_plane()._replace(**changes)},
     )
 
 
@@ -65,38 +78,74 @@ def a_layer(seed: int = 1, *, noise: float = 1.0) -> tuple[np.ndarray, np.ndarra
     return images + noise * rng.normal(size=images.shape), reference
 
 
-def measured(
-    X: np.ndarray, reference: np.ndarray, judged: Judged, settings: Measures = SETTINGS
+def of_model(
+    arrays: Sequence[Arrays],
+    human: Human,
+    settings: Measures = SETTINGS,
+    *,
+    only: Sequence[str] = (),
 ) -> pd.DataFrame:
-    table = pd.DataFrame(of_layer(X, reference, judged, settings))
-    assert not table.duplicated(["measure", "space", "kind", "concept"]).any()
+    """What files of measures, by default all, measure at layers, as the pipeline does."""
+    options = settings.transform
+    files = [import_module(f"convexlib.measures.{name}") for name in only or measures.names()]
+    found = []
+    for number, (X, reference) in enumerate(arrays):
+        layer = Layer.of(
+            X,
+            reference,
+            human,
+            n_neighbors=settings.n_neighbors,
+            similarity=settings.similarity,
+            name=f"layer {number} of a-model",
+        )
+        if FITTED & {*(only or measures.names())}:
+            fits = layers.load_fits(layers.fit_all(layer, options), human, options)
+            layer = layer._replace(fits=fits)
+        found.append(layer)
+    tables = [layers.measured(file.rows, file.MEASURES, found) for file in files]
+    return pd.concat([table for table in tables if len(table)], ignore_index=True)
+
+
+def measured(
+    X: np.ndarray,
+    reference: np.ndarray,
+    human: Human,
+    settings: Measures = SETTINGS,
+    only: Sequence[str] = (),
+) -> pd.DataFrame:
+    """What is measured at one layer."""
+    table = of_model([(X, reference)], human, settings, only=only)
+    table = table.drop(columns=["layer", "depth"])
+    assert not table.duplicated(KEYS).any()
     return table
 
 
 @pytest.fixture(scope="module")
-def layer() -> tuple[np.ndarray, np.ndarray, Judged, pd.DataFrame]:
+def layer() -> tuple[np.ndarray, np.ndarray, Human, pd.DataFrame]:
     """A layer, what is known of its images, and what was measured."""
     X, reference = a_layer()
-    judged = stimuli(human())
-    return X, reference, judged, measured(X, reference, judged)
+    human = people()
+    return X, reference, human, measured(X, reference, human)
 
 
 def values(table: pd.DataFrame) -> pd.Series:
-    return table[table["concept"] == ""].set_index(["measure", "space"])["value"]
+    return table[table["kind"] == ""].set_index(["measure", "space"])["value"]
 
 
 def test_the_original_space_is_measured_as_the_words_say(layer: tuple) -> None:
-    X, reference, judged, table = layer
+    X, reference, human, table = layer
     value = values(table)
     assert value["convexity", "original"] == pytest.approx(
-        graph_convexity_score(X, CATEGORY[judged.concepts], n_neighbors=5)
+        graph_convexity_score(X, CATEGORY[human.concepts], n_neighbors=5)
     )
     assert value["concept_convexity", "original"] == pytest.approx(
-        graph_convexity_score(X, judged.concepts, n_neighbors=5)
+        graph_convexity_score(X, human.concepts, n_neighbors=5)
     )
-    assert value["odd_one_out", "original"] == odd_one_out_accuracy(reference, judged.triplets)
-    assert value["rsa", "original"] == rsa_score(reference, judged.similarity)
-    assert value["temperature", "original"] == fit_temperature(reference, judged.triplets)
+    assert value["odd_one_out", "original"] == odd_one_out_accuracy(
+        reference, human.judgments.triplets
+    )
+    assert value["rsa", "original"] == rsa_score(reference, human.judgments.similarity)
+    assert value["temperature", "original"] == fit_temperature(reference, human.judgments.triplets)
 
 
 @pytest.mark.parametrize("kind", ["naive", "global"])
@@ -104,14 +153,16 @@ def test_the_original_space_is_measured_as_the_words_say(layer: tuple) -> None:
 def test_a_transform_is_judged_on_concepts_that_it_was_not_fitted_to(
     kind: str, layer: tuple
 ) -> None:
-    X, reference, judged, table = layer
+    X, reference, human, table = layer
     value = values(table)
     correct, by_dot, by_dot_before, rsa, convexity = [], [], [], [], []
     for repeat in range(2):
-        for training, test in object_folds(judged.triplets, 12, n_folds=3, random_state=repeat):
+        for training, test in object_folds(
+            human.judgments.triplets, 12, n_folds=3, random_state=repeat
+        ):
             objects = np.unique(training)
             rows = np.searchsorted(objects, training)
-            fitted = AlignmentTransform(kind, strength=0.1).fit(reference[objects], rows)
+            fitted = AlignmentTransform(kind, lmbda=0.1).fit(reference[objects], rows)
             Z = fitted.transform(reference)
             correct += [odd_one_out_accuracy(Z, [t]) for t in test]
             by_dot += [odd_one_out_accuracy(Z, [t], similarity="dot") for t in test]
@@ -119,14 +170,14 @@ def test_a_transform_is_judged_on_concepts_that_it_was_not_fitted_to(
             by_dot_before += [odd_one_out_accuracy(scaled, [t], similarity="dot") for t in test]
             held_out = np.unique(test)
             assert not set(held_out) & set(objects)
-            of_people = judged.similarity[np.ix_(held_out, held_out)]
+            of_people = human.judgments.similarity[np.ix_(held_out, held_out)]
             rsa.append(rsa_score(Z[held_out], of_people))
-            images = np.isin(judged.concepts, held_out)
-            if (judged.categories[images].sum() > 0).sum() > 1:
+            images = np.isin(human.concepts, held_out)
+            if (human.categories[images].sum() > 0).sum() > 1:
                 convexity.append(
                     graph_convexity_score(
                         fitted.transform(X[images]),
-                        CATEGORY[judged.concepts[images]],
+                        CATEGORY[human.concepts[images]],
                         n_neighbors=5,
                     )
                 )
@@ -135,9 +186,9 @@ def test_a_transform_is_judged_on_concepts_that_it_was_not_fitted_to(
     assert value["held_out_dot", "original"] == pytest.approx(np.mean(by_dot_before))
     assert value["held_out_rsa", kind] == pytest.approx(np.mean(rsa))
     assert value["held_out_convexity", kind] == pytest.approx(np.mean(convexity))
-    everything = AlignmentTransform(kind, strength=0.1).fit(reference, judged.triplets)
+    everything = AlignmentTransform(kind, lmbda=0.1).fit(reference, human.judgments.triplets)
     assert value["convexity", kind] == pytest.approx(
-        graph_convexity_score(everything.transform(X), CATEGORY[judged.concepts], n_neighbors=5)
+        graph_convexity_score(everything.transform(X), CATEGORY[human.concepts], n_neighbors=5)
     )
 
 
@@ -146,20 +197,20 @@ def test_judgments_without_a_rule_cannot_be_learned_from_the_other_half() -> Non
     rng = np.random.default_rng(0)
     accuracies = []
     for seed in range(3):
-        judged = stimuli(human())
-        judged = judged._replace(triplets=rng.permuted(judged.triplets, axis=1))
-        value = values(measured(*a_layer(seed), judged))
+        human = people(triplets=rng.permuted(people().judgments.triplets, axis=1))
+        unseen = ["held_out_odd_one_out", "other_half_odd_one_out"]
+        value = values(measured(*a_layer(seed), human, only=unseen))
         accuracies += [value["other_half_odd_one_out", kind] for kind in ("naive", "global")]
         accuracies += [value["held_out_odd_one_out", kind] for kind in ("naive", "global")]
     assert np.mean(accuracies) == pytest.approx(1 / 3, abs=0.06)
 
 
 def test_a_rule_that_holds_for_all_judgments_is_learned_from_half_of_them() -> None:
-    similarity = human()
-    places = nonmetric_mds(similarity).coordinates
+    places = people().judgments.dimensions
     rng = np.random.default_rng(0)
     reference = np.concatenate([places, 3 * rng.normal(size=(12, 4))], axis=1)
-    value = values(measured(np.repeat(reference, N_IMAGES, 0), reference, stimuli(similarity)))
+    X = np.repeat(reference, N_IMAGES, axis=0)
+    value = values(measured(X, reference, people(), only=["other_half_odd_one_out"]))
     before = value["other_half_odd_one_out", "original"]
     assert value["other_half_odd_one_out", "global"] > before + 0.2
 
@@ -168,8 +219,8 @@ def test_names_of_images_not_seen_cannot_be_learned_from_noise() -> None:
     gains = []
     for seed in range(3):
         noise = np.random.default_rng(seed).normal(size=(N_CONCEPTS * N_IMAGES, N_FEATURES))
-        value = values(measured(noise, a_layer(seed)[1], stimuli(human())))
-        gains.append(value["taught_convexity", "named"] - value["taught_convexity", "original"])
+        value = values(measured(noise, a_layer(seed)[1], people(), only=["lda"]))
+        gains.append(value["taught_convexity", "lda"] - value["taught_convexity", "original"])
     assert abs(np.mean(gains)) < 0.05
 
 
@@ -177,24 +228,28 @@ def test_human_names_bring_alignment_and_made_up_ones_do_not() -> None:
     """Categories are what people judge by; the space holds them among much else."""
     codes = pd.get_dummies(CATEGORY).to_numpy(dtype=float)
     rng = np.random.default_rng(3)
-    similarity = codes @ codes.T + 0.01 * -abs(human())
+    similarity = codes @ codes.T + 0.01 * -abs(similarities())
     reference = np.concatenate([codes, rng.normal(size=(N_CONCEPTS, 6))], axis=1)
     X = np.repeat(reference, N_IMAGES, axis=0)
     X = X + 0.3 * rng.normal(size=X.shape)
-    value = values(measured(X, reference, stimuli(similarity)))
-    assert value["taught_convexity", "named"] > value["taught_convexity", "original"] + 0.1
-    assert value["made_up_convexity", "misnamed"] > value["made_up_convexity", "original"] + 0.05
-    assert value["odd_one_out", "named"] > value["odd_one_out", "original"] + 0.1
-    assert value["odd_one_out", "misnamed"] < value["odd_one_out", "named"] - 0.1
+    triplets = triplets_from_similarity(similarity)
+    human = people(triplets=triplets, similarity=similarity)
+    value = values(measured(X, reference, human, only=["lda", "odd_one_out"]))
+    assert value["taught_convexity", "lda"] > value["taught_convexity", "original"] + 0.1
+    assert (
+        value["made_up_convexity", "lda shuffled"] > value["made_up_convexity", "original"] + 0.05
+    )
+    assert value["odd_one_out", "lda"] > value["odd_one_out", "original"] + 0.1
+    assert value["odd_one_out", "lda shuffled"] < value["odd_one_out", "lda"] - 0.1
 
 
 def test_dimensions_are_predicted_from_the_mean_of_the_images_of_a_concept(layer: tuple) -> None:
-    X, _, judged, _ = layer
-    table = measures.predicted_dimensions(X, judged)
+    X, _, human, table = layer
+    rows = table[(table["measure"] == PREDICTED) & (table["kind"] == "dimension 2")]
     means = X.reshape(N_CONCEPTS, N_IMAGES, -1).mean(axis=1)
-    expected = predicted_dimensions(means, judged.dimensions)[:, 1]
-    np.testing.assert_allclose(table["dimension 2"], expected)
-    assert table["concept"].tolist() == judged.names
+    expected = predicted_dimensions(means, human.judgments.dimensions)[:, 1]
+    np.testing.assert_allclose(rows["value"], expected)
+    assert rows["concept"].tolist() == human.names
 
 
 def test_accuracies_by_concept_are_parts_of_the_whole(layer: tuple) -> None:
@@ -211,29 +266,41 @@ def test_accuracies_by_concept_are_parts_of_the_whole(layer: tuple) -> None:
 
 
 def test_a_space_that_agrees_in_all_needs_no_temperature() -> None:
-    similarity = human()
-    judged = stimuli(similarity)
-    places = nonmetric_mds(similarity, n_dimensions=4).coordinates
+    places = nonmetric_mds(similarities(), n_dimensions=4).coordinates
     distances = np.linalg.norm(places[:, None] - places, axis=2)
-    judged = judged._replace(triplets=triplets_from_similarity(-distances))
+    human = people(triplets=triplets_from_similarity(-distances))
     settings = SETTINGS.model_copy(update={"similarity": "euclidean"})
     X = np.repeat(places, N_IMAGES, axis=0)
     X = X + 0.01 * np.random.default_rng(0).normal(size=X.shape)
-    table = pd.DataFrame(of_layer(X, places, judged, settings))
-    value = values(table)
+    value = values(measured(X, places, human, settings, ["odd_one_out", "temperature"]))
     assert value["odd_one_out", "original"] == 1
     assert value["temperature", "original"] == 0
 
 
-def test_layers_are_measured_one_by_one_with_their_depth(layer: tuple) -> None:
-    *_, judged, table = layer
-    by_name = of_model(2, lambda layer: a_layer(layer), judged, SETTINGS)
-    layers, by_concept = by_name["layers"], by_name["concepts"]
-    assert set(layers["depth"]) == {0.0, 1.0}
-    assert set(by_concept["kind"]) == {"concept", "category", "dimension"}
-    alone = values(table)
-    together = layers[layers["layer"] == 1].set_index(["measure", "space"])["value"]
-    pd.testing.assert_series_equal(together, alone)
+def test_layers_are_measured_one_by_one_with_their_depth(whole: pd.DataFrame) -> None:
+    assert whole.groupby("layer")["depth"].unique().tolist() == [0.0, 0.5, 1.0]
+    second = whole[whole["layer"] == 1].set_index(KEYS)["value"]
+    alone = measured(*a_layer(1), people(), ONE_FIT).set_index(KEYS)["value"]
+    pd.testing.assert_series_equal(second, alone)
+
+
+def test_convexity_is_the_mean_of_its_classes(layer: tuple) -> None:
+    X, _, human, table = layer
+    for measure, kind, labels in (
+        ("convexity", "category", CATEGORY[human.concepts]),
+        ("concept_convexity", "concept", human.concepts),
+    ):
+        rows = table[(table["measure"] == measure) & (table["space"] == ORIGINAL)]
+        of_class = rows[rows["kind"] == kind]
+        alone = graph_convexity_score(X, labels, n_neighbors=5, average=None)
+        np.testing.assert_array_equal(of_class["value"], alone)
+        assert of_class["n"].sum() == len(X)
+        assert rows[rows["kind"] == ""]["value"].item() == pytest.approx(alone.mean())
+
+
+def test_every_measure_of_a_layer_is_known_and_every_known_one_is_measured(layer: tuple) -> None:
+    *_, table = layer
+    assert set(table["measure"]) == {*measures.known(), PREDICTED}
 
 
 Change = Callable[[np.ndarray, np.ndarray], None]
@@ -248,16 +315,11 @@ def changed(place: str, row: int, value: float) -> Change:
     return change
 
 
-def of_three_layers(change: Change, **options: str) -> dict[str, pd.DataFrame]:
+def of_three_layers(change: Change) -> pd.DataFrame:
     """The measures of a model of which the second layer is changed."""
-
-    def load(layer: int) -> tuple[np.ndarray, np.ndarray]:
-        X, reference = a_layer(layer)
-        if layer == 1:
-            change(X, reference)
-        return X, reference
-
-    return of_model(3, load, stimuli(human()), ONE_FIT, **options)
+    arrays = [a_layer(0), a_layer(1), a_layer(2)]
+    change(*arrays[1])
+    return of_model(arrays, people(), ONE_FIT)
 
 
 def without(table: pd.DataFrame, layer: int) -> pd.DataFrame:
@@ -265,7 +327,7 @@ def without(table: pd.DataFrame, layer: int) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def whole() -> dict[str, pd.DataFrame]:
+def whole() -> pd.DataFrame:
     return of_three_layers(lambda X, reference: None)
 
 
@@ -277,52 +339,44 @@ def whole() -> dict[str, pd.DataFrame]:
     ],
 )
 def test_a_layer_that_is_not_finite_leaves_the_others_as_they_are(
-    place: str, row: int, value: float, image: str, whole: dict[str, pd.DataFrame]
+    place: str, row: int, value: float, image: str, whole: pd.DataFrame
 ) -> None:
     with pytest.warns(
         NotMeasuredWarning, match=f"^layer 1 of a-model is left out: {image}.*$"
     ) as said:
-        tables = of_three_layers(changed(place, row, value), model="a-model")
-    assert len(said) == 1
-    for name, table in tables.items():
-        pd.testing.assert_frame_equal(without(table, 1), without(whole[name], 1))
-    seen = tables["layers"][tables["layers"]["layer"] == 1]
+        table = of_three_layers(changed(place, row, value))
+    assert len({str(warning.message) for warning in said}) == 1
+    pd.testing.assert_frame_equal(without(table, 1), without(whole, 1))
+    seen = table[table["layer"] == 1]
     assert seen["value"].isna().all()
-    original = whole["layers"].query("layer == 1 and space == 'original'")
+    original = whole.query("layer == 1 and space == 'original'")
     assert {"convexity", "odd_one_out", "rsa", "temperature"} <= set(seen["measure"])
     assert set(seen["measure"]) <= set(original["measure"])
     assert (seen["depth"] == 0.5).all()
-    for name in ("concepts", "dimensions"):
-        assert 1 not in set(tables[name]["layer"])
+    assert set(seen["kind"]) == {""}
 
 
 def test_a_model_of_which_no_layer_is_finite_has_a_table_still() -> None:
     X, reference = a_layer()
     X[3] = np.nan
-    with pytest.warns(NotMeasuredWarning, match=r"layer \d is left out") as said:
-        tables = of_model(2, lambda layer: (X, reference), stimuli(human()), SETTINGS)
-    assert [str(warning.message)[:7] for warning in said] == ["layer 0", "layer 1"]
-    assert tables["layers"]["value"].isna().all()
-    assert set(tables["layers"]["layer"]) == {0, 1}
-    assert tables["concepts"].empty
-    assert tables["dimensions"].empty
+    with pytest.warns(NotMeasuredWarning, match=r"layer \d of a-model is left out") as said:
+        table = of_model([(X, reference)] * 2, people())
+    of_layers = dict.fromkeys(str(warning.message)[:7] for warning in said)
+    assert [*of_layers] == ["layer 0", "layer 1"]
+    assert table["value"].isna().all()
+    assert set(table["layer"]) == {0, 1}
+    assert set(table["kind"]) == {""}
 
 
-def test_what_needs_the_cosine_of_an_image_without_one_is_nan(
-    whole: dict[str, pd.DataFrame],
-) -> None:
+def test_what_needs_the_cosine_of_an_image_without_one_is_nan(whole: pd.DataFrame) -> None:
     with pytest.warns(
         NotMeasuredWarning,
         match="^layer 1 of a-model has no cosines with reference row 4, the image of 'concept 4'",
     ) as said:
-        tables = of_three_layers(changed("reference", 4, 0.0), model="a-model")
-    assert len(said) == 1
-    for name, table in tables.items():
-        pd.testing.assert_frame_equal(without(table, 1), without(whole[name], 1))
-    of_layer_1, as_before = (
-        table["layers"].query("layer == 1").set_index(["measure", "space"])["value"]
-        for table in (tables, whole)
-    )
+        table = of_three_layers(changed("reference", 4, 0.0))
+    assert len({str(warning.message) for warning in said}) == 1
+    pd.testing.assert_frame_equal(without(table, 1), without(whole, 1))
+    of_layer_1, as_before = (values(t.query("layer == 1")) for t in (table, whole))
     assert of_layer_1.index.equals(as_before.index)
     undefined = of_layer_1[of_layer_1.isna()].index
     assert set(undefined) == {
@@ -345,24 +399,24 @@ def test_an_image_of_zeros_has_dot_products_and_distances(similarity: str) -> No
     settings = ONE_FIT.model_copy(update={"similarity": similarity})
     X, reference = a_layer()
     X[3] = reference[4] = 0
-    table = pd.DataFrame(of_layer(X, reference, stimuli(human()), settings))
+    table = measured(X, reference, people(), settings)
     assert table["value"].notna().all()
 
 
 def test_an_image_of_zeros_that_nobody_judged_has_a_place() -> None:
     X, reference = a_layer()
     X[3] = 0
-    assert measured(X, reference, stimuli(human()), ONE_FIT)["value"].notna().all()
+    assert measured(X, reference, people(), ONE_FIT)["value"].notna().all()
 
 
 def test_a_zero_that_is_in_no_triplet_leaves_the_choices() -> None:
-    judged = stimuli(human())
-    judged = judged._replace(triplets=judged.triplets[(judged.triplets != 4).all(axis=1)])
+    triplets = people().judgments.triplets
+    human = people(triplets=triplets[(triplets != 4).all(axis=1)])
     X, reference = a_layer()
-    as_before = values(measured(X, reference, judged, ONE_FIT))
+    as_before = values(measured(X, reference, human, ONE_FIT))
     reference[4] = 0
     with pytest.warns(NotMeasuredWarning, match="no cosines with reference row 4"):
-        value = values(measured(X, reference, judged, ONE_FIT))
+        value = values(measured(X, reference, human, ONE_FIT))
     assert value["odd_one_out", "original"] == as_before["odd_one_out", "original"]
     assert value["temperature", "original"] == as_before["temperature", "original"]
     assert np.isnan(value["rsa", "original"])
@@ -372,7 +426,7 @@ def test_a_zero_that_is_in_no_triplet_leaves_the_choices() -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("noise", [0, 1])
 def test_a_class_token_before_it_met_an_image_is_measured(
-    noise: int, dtype: type, similarity: str, whole: dict[str, pd.DataFrame]
+    noise: int, dtype: type, similarity: str, whole: pd.DataFrame
 ) -> None:
     """At the first layer of several, in their own precision, the same for all but for rounding."""
     rng = np.random.default_rng(0)
@@ -382,40 +436,41 @@ def test_a_class_token_before_it_met_an_image_is_measured(
         steps = noise * rng.integers(-1, 2, size=(n_images, N_FEATURES)).astype(dtype)
         return token + steps * np.spacing(abs(token))
 
-    def load(layer: int) -> tuple[np.ndarray, np.ndarray]:
-        return a_layer(layer) if layer else (tokens(N_CONCEPTS * N_IMAGES), tokens(N_CONCEPTS))
-
-    assert load(0)[0].dtype == dtype
+    first_layer = tokens(N_CONCEPTS * N_IMAGES), tokens(N_CONCEPTS)
+    assert first_layer[0].dtype == dtype
     settings = ONE_FIT.model_copy(update={"similarity": similarity})
-    tables = of_model(2 if similarity == "cosine" else 1, load, stimuli(human()), settings)
-    first = tables["layers"].query("layer == 0").set_index(["measure", "space"])["value"]
+    others = [a_layer(1)] if similarity == "cosine" else []
+    table = of_model([first_layer, *others], people(), settings)
+    rows = table[table["layer"] == 0]
+    first = values(rows)
     assert first["odd_one_out", "original"] == pytest.approx(1 / 3)
     assert first["temperature", "original"] == np.inf
     undefined = ["convexity", "concept_convexity", "connected_pairs", "rsa"]
     assert first[undefined].isna().all()
     assert len(first) == 6
-    by_concept = tables["concepts"].query("layer == 0")["value"]
+    by_concept = rows[(rows["kind"] != "") & (rows["measure"] == "odd_one_out")]["value"]
     assert by_concept.to_numpy() == pytest.approx(1 / 3)
-    predicted = tables["dimensions"].query("layer == 0").filter(like="dimension ")
-    constant = measures.predicted_dimensions(
-        np.ones((N_CONCEPTS * N_IMAGES, N_FEATURES)), stimuli(human())
-    )
-    np.testing.assert_allclose(predicted, constant.filter(like="dimension "))
-    if similarity == "cosine":  # the next layer is measured as if it were alone
-        for name, table in tables.items():
-            pd.testing.assert_frame_equal(
-                table.query("layer == 1").drop(columns="depth").reset_index(drop=True),
-                whole[name].query("layer == 1").drop(columns="depth").reset_index(drop=True),
+    constant = np.ones((N_CONCEPTS, N_FEATURES))
+    expected = predicted_dimensions(constant, people().judgments.dimensions)
+    predicted = rows[rows["measure"] == PREDICTED]["value"]
+    np.testing.assert_allclose(predicted, expected.ravel())
+    for one, other in [(table, whole)] * len(others):  # measured as if it were alone
+        pd.testing.assert_frame_equal(
+            *(
+                t.query("layer == 1").drop(columns="depth").reset_index(drop=True)
+                for t in (one, other)
             )
+        )
 
 
 def test_a_space_of_one_direction_is_at_chance_and_has_nothing_to_rank() -> None:
     rng = np.random.default_rng(0)
     direction = rng.normal(size=50)
+    of_a_line = ["convexity", "odd_one_out", "held_out_odd_one_out", "temperature", "rsa"]
     lengths = rng.uniform(1, 2, size=(N_CONCEPTS * N_IMAGES, 1))
     for dtype in (np.float32, np.float64):
         X = (lengths * direction).astype(dtype)
-        value = values(measured(X, X[::N_IMAGES], stimuli(human()), ONE_FIT))
+        value = values(measured(X, X[::N_IMAGES], people(), ONE_FIT, of_a_line))
         assert value["odd_one_out", "original"] == pytest.approx(1 / 3)
         assert value["held_out_odd_one_out", "original"] == pytest.approx(1 / 3)
         assert value["temperature", "original"] == np.inf
@@ -428,31 +483,31 @@ def test_a_space_in_which_no_transform_can_be_fitted_is_measured_as_it_is() -> N
     X, reference = a_layer()
     reference[1:] = reference[1]
     with pytest.warns(
-        NotMeasuredWarning, match="this layer allows no fit of the (naive|global) transform"
+        NotMeasuredWarning, match="layer 0 of a-model allows no fit of the (naive|global) transform"
     ) as said:
-        value = values(measured(X, reference, stimuli(human())))
+        value = values(measured(X, reference, people()))
     assert len(said) == 2
     assert np.isfinite(value["convexity", "original"])
     assert np.isfinite(value["odd_one_out", "original"])
     for kind in ("naive", "global"):
         assert np.isnan(value["held_out_odd_one_out", kind])
         assert np.isnan(value["convexity", kind])
-    assert np.isfinite(value["taught_convexity", "named"])
+    assert np.isfinite(value["taught_convexity", "lda"])
 
 
 def test_images_alike_within_their_category_teach_no_names() -> None:
     codes = np.eye(3)[np.repeat([0, 1, 2], 4)]
     X = np.repeat(codes, N_IMAGES, axis=0)
-    with pytest.warns(NotMeasuredWarning, match="this layer allows no names to be learned"):
-        value = values(measured(X, a_layer()[1][:, :3], stimuli(human()), ONE_FIT))
+    with pytest.warns(NotMeasuredWarning, match="layer 0 of a-model allows no names to be learned"):
+        value = values(measured(X, a_layer()[1][:, :3], people(), ONE_FIT, ["convexity", "lda"]))
     assert "taught_convexity" not in value.index.get_level_values("measure")
     assert value["convexity", "original"] == 1
 
 
 def test_tensors_are_measured_as_arrays_are(layer: tuple) -> None:
-    X, reference, judged, table = layer
+    X, reference, human, table = layer
     tensors = (torch.tensor(features, requires_grad=True) for features in (X, reference))
-    pd.testing.assert_frame_equal(measured(*tensors, judged), table)
+    pd.testing.assert_frame_equal(measured(*tensors, human), table)
 
 
 @pytest.mark.parametrize(
@@ -467,34 +522,38 @@ def test_tensors_are_measured_as_arrays_are(layer: tuple) -> None:
 )
 def test_features_of_other_images_are_named(X: object, reference: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        of_layer(X, reference, stimuli(human()), SETTINGS)
+        Layer.of(X, reference, people())
 
 
-def with_settings(**changes: object) -> Measures:
-    transform = {"strength": 0.1, "n_folds": 3, "n_repeats": 2} | changes.pop("transform", {})
-    return Measures.model_validate({"n_neighbors": 5, "transform": transform} | changes)
+def judging(human: Human, **changes: object) -> Human:
+    """The same with other judgments."""
+    return human._replace(sets={"people": human.judgments._replace(**changes)})
 
 
-def fewer(n_concepts: int) -> Judged:
+def fewer(n_concepts: int) -> Human:
     """The first concepts alone, and their images."""
-    judged = stimuli(human())
-    images = judged.concepts < n_concepts
-    return judged._replace(
-        categories=judged.categories[images].reset_index(drop=True),
-        concepts=judged.concepts[images],
-        names=judged.names[:n_concepts],
+    human = people()
+    images, judged = human.concepts < n_concepts, human.judgments
+    return judging(
+        human._replace(
+            categories=human.categories[images].reset_index(drop=True),
+            concepts=human.concepts[images],
+            names=human.names[:n_concepts],
+        ),
         triplets=judged.triplets[(judged.triplets < n_concepts).all(axis=1)],
         similarity=judged.similarity[:n_concepts, :n_concepts],
         dimensions=judged.dimensions[:n_concepts],
     )
 
 
-ALL = stimuli(human())
+ALL = people()
+TRIPLETS = ALL.judgments.triplets
+NEIGHBOURS_UNKNOWN = np.where(np.eye(12, k=1) + np.eye(12, k=-1), np.nan, 0)
 CANNOT_BE_MEASURED = [
-    (ALL._replace(triplets=ALL.triplets[:3]), {}, "triplets are 3, and none of 3 folds of 12"),
-    (ALL._replace(triplets=ALL.triplets[:0]), {}, r"triplets has shape \(0, 3\)"),
-    (ALL._replace(triplets=ALL.triplets + 1), {}, "triplets row .*but X has rows 0 to 11"),
-    (ALL, {"transform": {"n_folds": 5}}, "n_folds is 5 for 12 objects; give at least 2 folds"),
+    (people(triplets=TRIPLETS[:3]), {}, "triplets are 3, and none of 3 folds of 12"),
+    (people(triplets=TRIPLETS[:0]), {}, r"triplets has shape \(0, 3\)"),
+    (people(triplets=TRIPLETS + 1), {}, "triplets row .*but X has rows 0 to 11"),
+    (ALL, {"transform": {"n_folds": 5}}, "n_folds is 5 for 12 objects; give 3 objects a fold"),
     (ALL, {"n_neighbors": 40}, "n_neighbors is 40, but .* as few as 40 images; choose at most 39"),
     (ALL, {"n_neighbors": 200}, "n_neighbors is 200, but convexity"),
     (ALL._replace(categories=ALL.categories.any(axis=1).to_frame("all")), {}, "one category 'all'"),
@@ -502,29 +561,30 @@ CANNOT_BE_MEASURED = [
     (ALL._replace(categories=ALL.categories.iloc[:, :0]), {}, "0 categories and none of two"),
     (ALL._replace(categories=ALL.categories.iloc[:5]), {}, "categories has 5 rows, but there are"),
     (ALL._replace(concepts=ALL.concepts % 11), {}, "concepts lack 'concept 11', of which there"),
-    (ALL._replace(similarity=np.eye(5)), {}, "similarity is of 5 concepts, but there are 12"),
+    (people(similarity=np.eye(5)), {}, "similarity is of 5 concepts, but there are 12"),
+    (people(similarity=NEIGHBOURS_UNKNOWN), {}, "similarity holds NaN or infinity"),
+    (people(dimensions=ALL.judgments.dimensions[:5]), {}, "dimensions has 5 rows for 12 concepts"),
     (
-        ALL._replace(similarity=np.where(np.eye(12, k=1) + np.eye(12, k=-1), np.nan, 0)),
+        ALL._replace(sets=ALL.sets | {"others": Judgments(TRIPLETS + 1)}),
         {},
-        "similarity holds NaN or infinity",
+        "triplets row .*but X has rows 0 to 11",
     ),
-    (ALL._replace(dimensions=ALL.dimensions[:5]), {}, "dimensions has 5 rows for 12 concepts"),
     (fewer(3), {}, "dimensions has 3 rows for 3 concepts; .*at least 4 concepts"),
-    (fewer(5), {}, "n_folds is 3 for 5 objects; give at least 2 folds"),
+    (fewer(5), {}, "n_folds is 3 for 5 objects; give 3 objects a fold"),
 ]
 
 
-@pytest.mark.parametrize(("judged", "changes", "message"), CANNOT_BE_MEASURED)
+@pytest.mark.parametrize(("human", "changes", "message"), CANNOT_BE_MEASURED)
 @pytest.mark.filterwarnings("ignore:.* fewer than two members")
 def test_what_cannot_be_measured_is_known_before_any_layer(
-    judged: Judged, changes: dict, message: str
+    human: Human, changes: dict, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message) as said:
-        check(judged, with_settings(**changes))
+        layers.check(human, with_settings(**changes))
     assert "\n" not in str(said.value)
 
 
-def some_study(seed: int) -> tuple[Judged, Measures]:
+def some_study(seed: int) -> tuple[Human, Measures]:
     """Few concepts, of few images, with few judgments."""
     rng = np.random.default_rng(seed)
     n_concepts, n_categories = int(rng.integers(6, 14)), int(rng.integers(1, 4))
@@ -533,16 +593,19 @@ def some_study(seed: int) -> tuple[Judged, Measures]:
     category = pd.Series(rng.integers(n_categories, size=n_concepts)[concepts])
     ratings = rng.integers(4, size=(n_concepts, n_concepts)).astype(float)
     n_triplets = int(rng.choice([2, 10, 100]))
-    judged = Judged(
-        categories=pd.get_dummies(category.map("category {}".format), dtype=bool),
-        concepts=concepts,
-        names=[f"concept {number}" for number in range(n_concepts)],
+    judged = Judgments(
         triplets=np.array([rng.permutation(n_concepts)[:3] for _ in range(n_triplets)]),
         similarity=ratings + ratings.T if seed % 3 else None,
         dimensions=rng.normal(size=(n_concepts, 2)) if seed % 5 else None,
     )
+    human = Human(
+        names=[f"concept {number}" for number in range(n_concepts)],
+        concepts=concepts,
+        categories=pd.get_dummies(category.map("category {}".format), dtype=bool),
+        sets={"people": judged},
+    )
     transform = {"n_folds": int(rng.integers(2, 4)), "n_repeats": 1, "kinds": ["global"]}
-    return judged, with_settings(n_neighbors=int(rng.integers(1, 5)), transform=transform)
+    return human, with_settings(n_neighbors=int(rng.integers(1, 5)), transform=transform)
 
 
 def is_refused(measure: Callable, *arguments: object) -> bool:
@@ -556,26 +619,25 @@ def is_refused(measure: Callable, *arguments: object) -> bool:
 @pytest.mark.filterwarnings("ignore:.* fewer than two members")
 def test_what_passes_the_check_can_be_measured_and_nothing_else() -> None:
     outcomes = []
-    for seed in range(30):
-        judged, settings = some_study(seed)
+    for seed in range(20):
+        human, settings = some_study(seed)
         rng = np.random.default_rng(seed)
-        X = rng.normal(size=(len(judged.concepts), 4))
-        reference = rng.normal(size=(len(judged.names), 4))
+        X = rng.normal(size=(len(human.concepts), 4))
+        reference = rng.normal(size=(len(human.names), 4))
         fails = [
-            is_refused(check, judged, settings),
-            is_refused(of_layer, X, reference, judged, settings)
-            or is_refused(measures.predicted_dimensions, X, judged),
+            is_refused(layers.check, human, settings),
+            is_refused(of_model, [(X, reference)], human, settings),
         ]
         assert fails[0] == fails[1], seed
         outcomes.append(fails[0])
-    assert 5 < sum(outcomes) < 25
+    assert 4 < sum(outcomes) < 16
 
 
 def test_a_layer_that_is_the_same_for_all_images_is_at_chance() -> None:
     """Such as a class token before it met an image."""
-    judged = stimuli(human())
+    human = people()
     same = np.ones((N_CONCEPTS * N_IMAGES, N_FEATURES))
-    value = values(measured(same, same[:N_CONCEPTS], judged))
+    value = values(measured(same, same[:N_CONCEPTS], human))
     assert value["odd_one_out", "original"] == pytest.approx(1 / 3)
     assert value["temperature", "original"] == np.inf
     assert np.isnan(value["convexity", "original"])
@@ -586,9 +648,9 @@ def test_a_layer_that_is_the_same_for_all_images_is_at_chance() -> None:
 @pytest.mark.filterwarnings("ignore:the fit was stopped")
 def test_a_transform_that_leaves_nothing_is_at_chance() -> None:
     X, reference = a_layer()
-    strong = SETTINGS.transform.model_copy(update={"strength": 1e6})
+    strong = SETTINGS.transform.model_copy(update={"lmbda": 1e6})
     settings = SETTINGS.model_copy(update={"transform": strong})
-    value = values(pd.DataFrame(of_layer(X, reference, stimuli(human()), settings)))
+    value = values(measured(X, reference, people(), settings))
     assert value["held_out_odd_one_out", "naive"] == pytest.approx(1 / 3)
     assert value["other_half_odd_one_out", "naive"] == pytest.approx(1 / 3)
     assert np.isnan(value["held_out_rsa", "naive"])
@@ -602,37 +664,37 @@ def test_a_study_may_choose_one_transform() -> None:
     X, reference = a_layer()
     one = SETTINGS.transform.model_copy(update={"kinds": ("global",)})
     settings = SETTINGS.model_copy(update={"transform": one})
-    table = pd.DataFrame(of_layer(X, reference, stimuli(human()), settings))
-    assert set(table["space"]) == {"original", "global", "named", "misnamed"}
+    table = measured(X, reference, people(), settings)
+    assert set(table["space"]) == {"original", "global", "lda", "lda shuffled"}
 
 
 def test_categories_may_overlap_and_leave_images_out() -> None:
     X, reference = a_layer()
-    judged = stimuli(human())
+    human = people()
     members = pd.DataFrame(
         {"ab": CATEGORY != "c", "b": CATEGORY == "b", "few": np.arange(N_CONCEPTS) < 2}
     )
-    overlapping = judged._replace(categories=members.iloc[judged.concepts].reset_index(drop=True))
+    overlapping = human._replace(categories=members.iloc[human.concepts].reset_index(drop=True))
     table = measured(X, reference, overlapping)
     value = values(table)
     assert value["convexity", "original"] == pytest.approx(
         graph_convexity_score(X, overlapping.categories, n_neighbors=5)
     )
-    assert "named" not in table["space"].unique()  # there is no single name to learn
+    assert "lda" not in table["space"].unique()  # there is no single name to learn
     kinds = table[table["kind"] == "category"]
     assert {"ab", "b"} <= set(kinds["concept"]) <= {"ab", "b", "few"}
 
 
 def test_a_concept_may_have_a_single_image() -> None:
     X, reference = a_layer()
-    several = stimuli(human())
+    several = people()
     first = np.arange(0, len(X), N_IMAGES)
     single = several._replace(
         categories=several.categories.iloc[first].reset_index(drop=True),
         concepts=np.arange(N_CONCEPTS),
     )
     settings = SETTINGS.model_copy(update={"n_neighbors": 2})
-    table = pd.DataFrame(of_layer(X[first], reference, single, settings))
+    table = measured(X[first], reference, single, settings)
     assert "concept_convexity" not in set(table["measure"])
     # Four images a category are too few to learn its name from.
     assert set(table["space"]) == {"original", "naive", "global"}

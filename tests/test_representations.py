@@ -19,9 +19,10 @@ from transformers import (
     ViTModel,
 )
 
-from convexlib import checkpoints, representations
-from convexlib.images import ImageFiles
-from convexlib.stimuli import colors
+import convexlib as cv
+from convexlib.data import colors
+from convexlib.data.images import ImageFiles
+from convexlib.models import checkpoints, representations
 from tests.conftest import save_small_vit
 
 IMAGES, _ = colors.generate(1, seed=0)
@@ -53,6 +54,19 @@ def test_mean_pooling_averages_the_patches_and_leaves_the_class_token_out(
         np.testing.assert_allclose(
             representations.load(tmp_path / "out", layer), expected, atol=1e-5
         )
+
+
+def test_without_a_folder_the_layers_are_arrays(checkpoint: Path, tmp_path: Path) -> None:
+    assert cv.extract(checkpoint, IMAGES, tmp_path / "out", batch_size=5) is None
+    arrays = cv.extract(str(checkpoint), list(IMAGES), batch_size=5)
+    assert len(arrays) == 4
+    for layer, array in enumerate(arrays):
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, representations.load(tmp_path / "out", layer))
+    with pytest.raises(ValueError, match="there are no images"):
+        cv.extract(checkpoint, [])
+    with pytest.raises(ValueError, match="'/no/such/model': there is no such folder"):
+        cv.extract("/no/such/model", IMAGES)
 
 
 def test_cls_pooling_takes_the_class_token(checkpoint: Path, tmp_path: Path) -> None:
@@ -104,7 +118,7 @@ def test_an_image_that_cannot_be_read_is_named_and_what_was_before_it_is_kept(
     for path, image in zip(paths, IMAGES, strict=True):
         Image.fromarray(image).save(path)
     paths[12].write_text("no image", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"12\.png' is no image"):
+    with pytest.raises(ValueError, match=r"12\.png' cannot be read as an image"):
         representations.extract(checkpoint, ImageFiles(paths), tmp_path / "out", batch_size=4)
     assert len(representations.load(tmp_path / "out", 0)) == 12
 
@@ -192,7 +206,7 @@ def test_a_batch_that_is_too_large_is_halved(
 
     monkeypatch.setattr(ViTModel, "forward", limited)
     representations.extract(checkpoint, IMAGES, tmp_path / "parts", batch_size=14)
-    assert sizes[sizes.index(14) :][:4] == [14, 7, 4, 4]
+    assert sizes[sizes.index(14) :][:4] == [14, 7, 4, 3]
     monkeypatch.undo()
     representations.extract(checkpoint, IMAGES, tmp_path / "whole")
     np.testing.assert_allclose(
@@ -213,7 +227,7 @@ def test_an_error_that_is_not_about_memory_is_not_hidden(
         return forward(self, pixel_values=pixel_values, **options)
 
     monkeypatch.setattr(ViTModel, "forward", broken)
-    with pytest.raises(RuntimeError, match="shapes do not match"):
+    with pytest.raises(ValueError, match="shapes do not match"):
         representations.extract(checkpoint, IMAGES, tmp_path / "out")
 
 

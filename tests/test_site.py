@@ -97,7 +97,7 @@ def test_a_page_is_whole(page: Page, address: str, name: str, viewport: dict[str
     assert raw == 0
 
 
-def test_every_figure_has_a_caption(page: Page, address: str) -> None:
+def test_figures_have_captions_and_all_code_is_under_one_fold(page: Page, address: str) -> None:
     for name in PAGES:
         if not name.startswith("notebooks/"):
             continue
@@ -105,6 +105,8 @@ def test_every_figure_has_a_caption(page: Page, address: str) -> None:
         images = page.locator("article .cell_output img").count()
         captions = page.locator("article figure figcaption").count()
         assert images == captions > 0
+        assert page.locator("article details").count() == 0  # no code before the first figure
+        assert page.locator("article .admonition.dropdown", has_text="Rerun this page").count() == 1
 
 
 def test_equations_are_set_without_a_network(page: Page, address: str) -> None:

@@ -1,6 +1,6 @@
 """An interval holds the truth about as often as it says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import r2_score
 
+from convexlib import checks
 from convexlib.statistics import (
     FEWEST_POINTS,
     MINUS,
@@ -25,7 +26,7 @@ from convexlib.statistics import (
     r_squared,
 )
 
-quickly = settings(deadline=None, max_examples=50)
+quickly = settings(deadline=None, max_examples=25)
 
 numbers = st.floats(-1e3, 1e3)
 
@@ -33,6 +34,15 @@ numbers = st.floats(-1e3, 1e3)
 # with other seeds, between 93 and 97 % held in most designs that are asked for 0.93; 97.2 % once,
 # in one with unequal numbers of seeds.
 OPEN = 0.01
+
+
+def slow_but_the_first(designs: Iterable[tuple]) -> list:
+    """Designs to simulate, one of them quickly."""
+    return [
+        pytest.param(*design, marks=[pytest.mark.slow] * (number > 0))
+        for number, design in enumerate(designs)
+    ]
+
 
 SIX_PAIRS = np.repeat(np.arange(6), 2)
 SIX_THREES = np.repeat(np.arange(6), 3)
@@ -69,10 +79,11 @@ def test_the_interval_of_a_mean_is_students(values: list[float], confidence: flo
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
-def test_the_interval_of_a_mean_is_that_of_scipy(confidence: float) -> None:
-    values = [0.61, 0.58, 0.66]
-    expected = stats.t.interval(confidence, 2, loc=np.mean(values), scale=stats.sem(values))
-    assert mean_interval(values, confidence=confidence)[1:3] == pytest.approx(expected)
+def test_the_test_of_a_mean_is_that_of_scipy(confidence: float) -> None:
+    values = [0.3, -0.1, 0.4, 0.2]
+    estimate, test = mean_interval(values, confidence=confidence), stats.ttest_1samp(values, 0)
+    assert estimate[1:3] == pytest.approx(tuple(test.confidence_interval(confidence)))
+    assert estimate.p_value == pytest.approx(test.pvalue)
 
 
 @pytest.mark.parametrize("n_values", [2, 3, 10])
@@ -122,30 +133,6 @@ def test_what_does_not_scatter_does_not_say_how_sure_it_is(
 def test_little_scatter_is_scatter() -> None:
     assert width(mean_interval([0.5, 0.5, 0.5 + 1e-9])) > 0
     assert width(mean_interval([1e6, 1e6 + 1e-3])) > 0
-
-
-@pytest.mark.parametrize(
-    ("values", "shape"), [([], r"\(0,\)"), ([[1.0, 2.0]], r"\(1, 2\)"), (1.0, r"\(\)")]
-)
-def test_values_that_are_no_list_of_numbers_are_named(values: object, shape: str) -> None:
-    with pytest.raises(ValueError, match=f"values has shape {shape}; give at least one number"):
-        mean_interval(values)
-
-
-@pytest.mark.parametrize("confidence", [95, -0.5])
-@pytest.mark.parametrize(
-    "interval",
-    [
-        lambda confidence: mean_interval([1.0, 2.0, 4.0], confidence=confidence),
-        lambda confidence: pearson([1, 2, 3], [1, 2, 4], list("abc"), confidence=confidence),
-    ],
-    ids=["mean", "pearson"],
-)
-def test_a_confidence_that_is_no_share_is_named(
-    interval: Callable[[float], Estimate], confidence: float
-) -> None:
-    with pytest.raises(ValueError, match=f"confidence is {confidence}"):
-        interval(confidence)
 
 
 @quickly
@@ -237,22 +224,17 @@ DEPTH = np.linspace(0, 1, 7)
 
 
 KINDS = {"8 kinds": [1] * 8, "12 kinds": [1] * 12, "unbalanced": [1, 2, 3, 1, 2, 3]}
-DESIGNS = [pytest.param(spread, [3] * 6, id=name) for name, spread in SPREADS.items()]
-DESIGNS += [
-    pytest.param(SPREADS[name], seeds, id=f"{name}, {kinds}")
-    for name, (kinds, seeds) in product(("a common trend", "mostly kinds"), KINDS.items())
-]
+DESIGNS = [*product(SPREADS, ["6 kinds"]), *product(("a common trend", "mostly kinds"), KINDS)]
 
 
-@pytest.mark.parametrize(("spread", "seeds"), DESIGNS)
-def test_a_correlation_over_kinds_of_models_holds_for_others(
-    spread: Spread, seeds: list[int]
-) -> None:
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize(("name", "kinds"), slow_but_the_first(DESIGNS))
+def test_a_correlation_over_kinds_of_models_holds_for_others(name: str, kinds: str) -> None:
+    rng, spread, seeds = np.random.default_rng(0), SPREADS[name], KINDS.get(kinds, [3] * 6)
     estimates = [pearson(*simulated(rng, spread, DEPTH, seeds)) for _ in range(600)]
     assert 0.93 - OPEN <= share_that_hold(spread.correlation(DEPTH), estimates) <= 0.97 + OPEN
 
 
+@pytest.mark.slow
 def test_a_correlation_over_five_kinds_of_models_is_rather_too_careful() -> None:
     for spread in (SPREADS["a common trend"], SPREADS["none"]):
         rng = np.random.default_rng(0)
@@ -260,6 +242,7 @@ def test_a_correlation_over_five_kinds_of_models_is_rather_too_careful() -> None
         assert 0.93 <= share_that_hold(spread.correlation(DEPTH), estimates) <= 0.985
 
 
+@pytest.mark.slow
 def test_an_interval_that_takes_seeds_or_points_for_kinds_is_too_narrow() -> None:
     rng, spread, depth = np.random.default_rng(0), SPREADS["mostly kinds"], np.linspace(0, 1, 5)
     as_kinds, as_seeds, as_points = [], [], []
@@ -373,21 +356,6 @@ def test_the_names_of_the_clusters_do_not_matter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "clusters", "shapes"),
-    [
-        ([1, 2, 3], [1, 2], list("abc"), r"\(3,\), \(2,\) and \(3,\)"),
-        ([1, 2, 3], [1, 2, 3], list("ab"), r"\(3,\), \(3,\) and \(2,\)"),
-        ([], [], [], r"\(0,\), \(0,\) and \(0,\)"),
-        ([[1, 2]], [[1, 2]], [["a", "b"]], r"\(1, 2\), \(1, 2\) and \(1, 2\)"),
-    ],
-)
-def test_points_that_do_not_match_are_named(x: list, y: list, clusters: list, shapes: str) -> None:
-    message = f"x, y and clusters have shapes {shapes}; give three of equal length, at least 1"
-    with pytest.raises(ValueError, match=message):
-        pearson(x, y, clusters)
-
-
-@pytest.mark.parametrize(
     ("estimate", "text", "sign"),
     [
         ((0.912, 0.8, 0.961), "0.91 [0.80, 0.96]", "above zero"),
@@ -407,19 +375,6 @@ def test_points_that_do_not_match_are_named(x: list, y: list, clusters: list, sh
 def test_an_estimate_can_be_read_out(estimate: tuple[float, ...], text: str, sign: str) -> None:
     assert str(Estimate(*estimate)) == text
     assert Estimate(*estimate).sign == sign
-
-
-def test_the_p_value_of_a_mean_is_students() -> None:
-    values = [0.3, -0.1, 0.4, 0.2]
-    expected = stats.ttest_1samp(values, 0).pvalue
-    assert mean_interval(values).p_value == pytest.approx(expected)
-
-
-def test_values_that_are_not_finite_are_named() -> None:
-    with pytest.raises(ValueError, match="values holds NaN or infinity"):
-        mean_interval([1.0, np.nan])
-    with pytest.raises(ValueError, match="x or y holds NaN or infinity"):
-        pearson([1.0, np.nan, 2.0], [1.0, 2.0, 3.0], list("abc"))
 
 
 def test_triplets_that_share_an_object_vary_together() -> None:
@@ -458,16 +413,17 @@ def scores_of_guesses(
 
 @pytest.mark.parametrize(
     ("n_objects", "n_triplets", "noise"),
-    [*product([15, 60], [300], [None, 0.5]), (60, 1000, None)],
+    slow_but_the_first([*product([15, 60], [300], [None, 0.5]), (60, 1000, None)]),
 )
 def test_an_interval_over_objects_holds_the_truth_about_as_often_as_it_says(
     n_objects: int, n_triplets: int, noise: float | None
 ) -> None:
     rng = np.random.default_rng(0)
-    estimates = [
-        mean_over_objects(*scores_of_guesses(rng, n_objects, n_triplets, noise=noise))
-        for _ in range(400)
-    ]
+    with checks.threads(1):  # several wait for each other longer than they count
+        estimates = [
+            mean_over_objects(*scores_of_guesses(rng, n_objects, n_triplets, noise=noise))
+            for _ in range(400)
+        ]
     # The mean over as many other samples of objects is as good as the truth.
     truth = 1 / 3 if noise is None else np.mean([estimate.value for estimate in estimates])
     assert 0.93 - OPEN <= share_that_hold(truth, estimates) <= 0.97 + OPEN
@@ -475,7 +431,7 @@ def test_an_interval_over_objects_holds_the_truth_about_as_often_as_it_says(
 
 def test_an_interval_that_takes_triplets_for_independent_is_too_narrow() -> None:
     rng = np.random.default_rng(0)
-    samples = [scores_of_guesses(rng, 60, 2000, noise=None)[0] for _ in range(200)]
+    samples = [scores_of_guesses(rng, 60, 2000, noise=None)[0] for _ in range(100)]
     assert share_that_hold(1 / 3, [mean_interval(scores) for scores in samples]) < 0.9
 
 
@@ -499,11 +455,6 @@ def test_an_object_in_every_triplet_leaves_no_interval() -> None:
     estimate = mean_over_objects([1.0, 0.0], [[0, 1, 2], [0, 3, 4]])
     assert estimate.value == 0.5
     assert np.isnan(estimate[1:]).all()
-
-
-def test_scores_that_are_not_of_the_triplets_are_named() -> None:
-    with pytest.raises(ValueError, match="scores has 2 numbers, but they are of 1; give one each"):
-        mean_over_objects([1.0, 0.0], [[0, 1, 2]])
 
 
 def test_a_difference_of_correlations_is_that_of_both() -> None:
@@ -531,26 +482,25 @@ def test_points_that_belong_together_make_a_difference_surer() -> None:
     assert width(unpaired) > 3 * width(paired)
 
 
-HALVES = {
-    "the same": ("a bit of all", "a bit of all", 0.93),
-    "a trend in one": ("a common trend", "none, but a trend of x", 0.93),
-    "both nearly a line": ("nearly a line", "nearly a line", 0.93),
-    "mostly kinds": ("mostly kinds", "mostly kinds", 0.93),
-    "none": ("none", "none", 0.93),
+HALVES = [
+    ("a bit of all", "a bit of all", 0.93),
+    ("a common trend", "none, but a trend of x", 0.93),
+    ("nearly a line", "nearly a line", 0.93),
+    ("mostly kinds", "mostly kinds", 0.93),
+    ("none", "none", 0.93),
     # Too sure, as its page says, where kinds make both correlations in different ways.
-    "one nearly a line": ("nearly a line", "a common trend", 0.86),
-    "with kinds and against": ("mostly kinds", "kinds against layers", 0.83),
-}
+    ("nearly a line", "a common trend", 0.86),
+    ("mostly kinds", "kinds against layers", 0.83),
+]
 
 
-@pytest.mark.parametrize("halves", HALVES.values(), ids=HALVES)
+@pytest.mark.parametrize(("first_half", "other_half", "least"), slow_but_the_first(HALVES))
 def test_a_difference_of_correlations_holds_for_other_kinds_of_models(
-    halves: tuple[str, str, float],
+    first_half: str, other_half: str, least: float
 ) -> None:
     """What is particular to a kind is the same in both halves, but for its size."""
-    *halves, least = halves
     rng, estimates, seeds = np.random.default_rng(0), [], [3] * 6
-    spreads = [SPREADS[half] for half in halves]
+    spreads = [SPREADS[half] for half in (first_half, other_half)]
     for _ in range(800):
         own = rng.normal(size=(2, len(seeds)))
         sides = []
@@ -563,12 +513,6 @@ def test_a_difference_of_correlations_holds_for_other_kinds_of_models(
         estimates.append(pearson_difference(x, y, first, kind))
     truth = spreads[0].correlation(DEPTH) - spreads[1].correlation(DEPTH)
     assert least - OPEN <= share_that_hold(truth, estimates) <= 0.97 + OPEN
-
-
-@pytest.mark.parametrize("first", [[1, 0, 1, 0], [True, False]])
-def test_a_choice_of_points_that_is_none_is_named(first: list) -> None:
-    with pytest.raises(ValueError, match=r"first has shape .*; give a boolean for each point"):
-        pearson_difference([1, 2, 3, 4], [1, 2, 3, 5], first, list("abab"))
 
 
 def test_correction_makes_no_test_more_certain() -> None:
@@ -597,17 +541,18 @@ DIMENSIONS = {
 }
 
 
-@pytest.mark.parametrize("explained", [-0.1, 0.75])
-@pytest.mark.parametrize("n_objects", [14, 92])
-@pytest.mark.parametrize("dimension", DIMENSIONS.values(), ids=DIMENSIONS)
+@pytest.mark.parametrize(
+    ("dimension", "n_objects", "explained"),
+    slow_but_the_first(product(DIMENSIONS, [14, 92], [-0.1, 0.75])),
+)
 def test_explained_variance_over_objects_holds_for_others(
-    dimension: Callable, n_objects: int, explained: float
+    dimension: str, n_objects: int, explained: float
 ) -> None:
     """Three models of one object err alike, in part."""
     rng, estimates = np.random.default_rng(0), []
     objects = np.tile(np.arange(n_objects), 3)
     for _ in range(600):
-        y = dimension(rng, n_objects)
+        y = DIMENSIONS[dimension](rng, n_objects)
         errors = rng.normal(size=n_objects) + rng.normal(size=(3, n_objects))
         predicted = y + np.sqrt((1 - explained) / 2) * errors
         estimates.append(r_squared(y[objects], predicted.ravel(), objects))
@@ -630,19 +575,6 @@ def test_what_does_not_vary_has_no_explained_variance() -> None:
     assert np.isnan(r_squared([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]).ci_low)  # too few
 
 
-@pytest.mark.parametrize(
-    ("y", "predicted", "clusters", "message"),
-    [
-        ([1.0, 2.0], [1.0], None, "predicted has 1 numbers, but they are of 2"),
-        ([1.0, np.nan], [1.0, 2.0], None, "y holds NaN"),
-        ([1.0, 2.0], [1.0, 2.0], ["a"], r"clusters has shape \(1,\); give one each of 2"),
-    ],
-)
-def test_predictions_that_do_not_match_are_named(y, predicted, clusters, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        r_squared(y, predicted, clusters)
-
-
 @pytest.mark.parametrize("sizes", [(3, 3), (4, 12), (30, 5)])
 def test_a_difference_of_means_is_students_or_welchs(sizes: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
@@ -654,8 +586,9 @@ def test_a_difference_of_means_is_students_or_welchs(sizes: tuple[int, int]) -> 
     assert estimate.p_value == pytest.approx(test.pvalue)
 
 
-@pytest.mark.parametrize("spread", [2 / 3, 1.0, 1.5])
-@pytest.mark.parametrize("sizes", [(2, 2), (2, 4), (4, 8)])
+@pytest.mark.parametrize(
+    ("sizes", "spread"), slow_but_the_first(product([(4, 8), (2, 4), (2, 2)], [1.5, 1.0, 2 / 3]))
+)
 def test_a_difference_of_means_holds_the_truth_about_as_often_as_it_says(
     sizes: tuple[int, int], spread: float
 ) -> None:
@@ -671,24 +604,22 @@ def test_a_difference_of_means_holds_the_truth_about_as_often_as_it_says(
 def test_a_difference_from_a_single_value_has_no_interval() -> None:
     assert np.isnan(mean_difference([1.0], [2.0, 3.0]).ci_low)
     assert np.isfinite(mean_difference([2.0, 2.0], [1.0, 3.0]).ci_low)
-    with pytest.raises(ValueError, match="second holds NaN"):
-        mean_difference([1.0], [np.nan])
 
 
 SEEDS = {
+    "unbalanced": [1, 2, 3, 1, 2, 3],
     "6 kinds x 3 seeds": [3] * 6,
     "6 kinds x 2 seeds": [2] * 6,
-    "unbalanced": [1, 2, 3, 1, 2, 3],
     "2 kinds": [3, 3],
     "12 kinds": [1, 2, 3] * 4,
 }
 
 
-@pytest.mark.parametrize("of_seeds", [0.3, 1.0])
-@pytest.mark.parametrize("seeds", SEEDS.values(), ids=SEEDS)
+@pytest.mark.parametrize(("design", "of_seeds"), slow_but_the_first(product(SEEDS, [0.3, 1.0])))
 def test_a_nested_mean_holds_for_other_kinds_or_for_other_seeds(
-    seeds: list[int], of_seeds: float
+    design: str, of_seeds: float
 ) -> None:
+    seeds = SEEDS[design]
     rng, kinds = np.random.default_rng(0), np.repeat(np.arange(len(seeds)), seeds)
     held = {"groups": [], "members": []}
     for _ in range(2000):
@@ -701,6 +632,7 @@ def test_a_nested_mean_holds_for_other_kinds_or_for_other_seeds(
     assert 0.93 <= np.mean(held["members"]) <= 0.97
 
 
+@pytest.mark.slow
 def test_kinds_that_scatter_half_as_much_as_others_may_be_pooled() -> None:
     rng, kinds = np.random.default_rng(0), np.repeat(np.arange(6), 3)
     spread = np.linspace(1, 2, 6)[kinds]
@@ -735,18 +667,72 @@ def test_where_the_scatter_is_not_known_a_nested_mean_has_no_interval() -> None:
         assert np.isnan(estimate[1:]).all()
 
 
-@pytest.mark.parametrize(
-    ("values", "groups", "over", "message"),
-    [
-        ([1.0, 2.0], ["a"], "groups", r"groups has shape \(1,\); give one each of 2 values"),
-        ([1.0, 2.0], ["a", "b"], "seeds", "over is 'seeds'; give 'groups' or 'members'"),
-        ([1.0, np.nan], ["a", "b"], "groups", "values holds NaN or infinity"),
-    ],
-)
-def test_a_nesting_that_is_none_is_named(values, groups, over, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        nested_mean(values, groups, over=over)
-
-
 def test_what_rounds_to_zero_has_no_sign() -> None:
     assert str(Estimate(-0.001, -0.002, 0.001)) == "0.00 [0.00, 0.00]"
+
+
+CUBE = np.arange(6.0) ** 3
+NAMES = list("abcdef")
+WRONG = {
+    "no values": (mean_interval, [[]], r"values has shape \(0,\); give a list of one or more"),
+    "a table": (mean_interval, [[[1.0, 2.0]]], r"values has shape \(1, 2\); give a list"),
+    "a number": (mean_interval, [1.0], r"values has shape \(\); give a list"),
+    "values": (mean_interval, [[1.0, np.nan]], "values holds NaN or infinity; leave those out"),
+    "second": (mean_difference, [[1.0], [np.nan]], "second holds NaN"),
+    "scores": (
+        mean_over_objects,
+        [[1.0, 0.0], [[0, 1, 2]]],
+        r"scores has shape \(2,\); give a list of 1",
+    ),
+    "x": (pearson, [[], [], []], r"x has shape \(0,\); give a list of one or more"),
+    "infinite x": (pearson, [[*CUBE[:5], np.inf], CUBE, NAMES], "x holds NaN or infinity"),
+    "points": (pearson, [np.ones((6, 1)), CUBE, NAMES], r"x has shape \(6, 1\); give a list"),
+    "y": (pearson, [CUBE, [1, 2], NAMES], r"y has shape \(2,\); give a list of 6"),
+    "clusters": (pearson, [CUBE, CUBE, "ab"], r"clusters has shape \(\); give a list of 6"),
+    "first": (pearson_difference, [CUBE, CUBE, [True, False], NAMES], r"first has shape \(2,\)"),
+    "no choice": (
+        pearson_difference,
+        [CUBE, CUBE, [1, 0, 1, 0, 1, 0], NAMES],
+        "first has dtype int64; give a boolean for each point of x",
+    ),
+    "predicted": (r_squared, [CUBE, [1.0]], r"predicted has shape \(1,\); give a list of 6"),
+    "truth": (r_squared, [[1.0, np.nan], [1.0, 2.0]], "y holds NaN"),
+    "objects": (r_squared, [CUBE, CUBE, ["a"]], r"clusters has shape \(1,\); give a list of 6"),
+}
+
+
+@pytest.mark.parametrize(("interval", "arguments", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_argument_is_named(interval: Callable, arguments: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        interval(*arguments)
+
+
+@pytest.mark.parametrize("confidence", [95, -0.5])
+@pytest.mark.parametrize(
+    ("interval", "arguments"),
+    [
+        (mean_interval, [[1.0]]),
+        (mean_difference, [[1.0], [2.0]]),
+        (mean_over_objects, [[1.0], [[0, 1, 2]]]),
+        (pearson, [[1], [1], [1]]),
+        (pearson_difference, [[1], [1], [True], [1]]),
+        (r_squared, [[1], [1]]),
+    ],
+)
+def test_a_confidence_that_is_no_share_is_named_even_where_there_is_no_interval(
+    interval: Callable, arguments: list, confidence: float
+) -> None:
+    with pytest.raises(ValueError, match=f"confidence is {confidence}; give a share"):
+        interval(*arguments, confidence=confidence)
+
+
+@pytest.mark.parametrize(
+    ("groups", "over", "message"),
+    [
+        (["a"], "groups", r"groups has shape \(1,\); give a list of 2"),
+        (["a", "b"], "seeds", "over is 'seeds'; give 'groups' or 'members'"),
+    ],
+)
+def test_a_nesting_that_is_none_is_named(groups: list[str], over: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        nested_mean([1.0, 2.0], groups, over=over)

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
-from convexlib import store
+from convexlib import dependencies, store
 from convexlib.store import DamagedResultWarning, Known, Result
 
 CONTENT = b"precious numbers"
@@ -56,10 +57,10 @@ for i in range(300):
 """
 
 STUDY_FINGERPRINTS = """
-from convexlib import book, steps, study
+from convexlib import book, pipeline, study
 colors = study.load("colors", models=["vit-base-finetuned"])
-print(steps.stimuli(colors).fingerprint)
-print([steps.measures(colors, model).fingerprint for model in colors.models])
+print(pipeline.stimuli(colors).fingerprint)
+print([pipeline.measure(colors, model, "rsa").fingerprint for model in colors.models])
 print(book.executed(colors, "zoo").fingerprint)
 """
 
@@ -509,3 +510,149 @@ def test_a_file_in_the_hubs_cache_is_known_by_its_real_name(tmp_path: Path) -> N
         (tmp_path / f"to {name}").symlink_to(tmp_path / "blobs" / name)
     found = store.of_files(tmp_path.glob("to *"))
     assert found == {f"to {'0' * 64}": "0" * 64, f"to {'1' * 40}": sha256, f"to {sha256}": sha256}
+
+
+def test_what_is_removed_is_gone_as_a_whole_and_made_again(root: Path) -> None:
+    write = Written()
+    one, other = a_result(write, x=1), a_result(write, x=2)
+    one.get(), other.get()
+    store.remove(one)
+    assert not one.folder.exists()
+    assert store.is_whole(other.folder, thoroughly=True)
+    assert partial_folders(root) == []
+    store.remove(one)  # of what is not there, nothing
+    one.get()
+    assert write.calls == 3
+
+
+def test_nothing_is_removed_from_a_store_that_is_not_there() -> None:
+    store.remove(a_result(Written()))
+
+
+def named(name: str, *, job: str = "", priority: int = 0, **inputs: Any) -> Result:
+    return Result(f"a/{name}", Written(), inputs, job=job, priority=priority)
+
+
+def test_jobs_hold_all_that_a_result_needs_once_and_say_what_comes_first() -> None:
+    images = named("images")
+    small, large = (
+        named(f"models/{size}", images=images, job="train", priority=priority)
+        for size, priority in (("small", 1), ("large", 2))
+    )
+    tuned = named("models/tuned", start=small, job="train", priority=1)
+    tables = named("tables", several=[large, {"deep": tuned}], images=Known(1, by="x"))
+    jobs = store.jobs(tables)
+    assert [*jobs] == ["images", "train", "tables"]
+    assert jobs["train"].results == [large, small, tuned]
+    assert {name: job.needs for name, job in jobs.items()} == {
+        "images": [],
+        "train": ["images"],  # and not itself
+        "tables": ["train"],
+    }
+    assert {name: job.priority for name, job in jobs.items()} == {
+        "images": 0,
+        "train": 2,
+        "tables": 0,
+    }
+    assert [*store.jobs(small)] == ["images", "train"]
+    assert [*store.jobs(named("notebooks/one"))] == ["notebooks-one"]
+
+
+def test_a_job_needs_what_any_of_its_results_needs() -> None:
+    one, other = (named(name, of=named(f"of-{name}"), job="both") for name in ("one", "other"))
+    assert store.jobs(named("all", of=[one, other]))["both"].needs == ["of-one", "of-other"]
+
+
+class Settings(BaseModel):
+    """Of a result."""
+
+    n_neighbors: int = 10
+    similarity: str = "cosine"
+
+
+def described(
+    *, n_neighbors: int = 10, scale: int = 1, parts: Any = (1, 2), start: bool = True
+) -> Result:
+    """A result that needs one that needs another."""
+    first = named("first", scale=scale, parts=parts, start=named("start") if start else None)
+    return named("last", first=first, settings=Settings(n_neighbors=n_neighbors))
+
+
+def test_of_what_was_never_made_it_is_said() -> None:
+    assert store.why(described()) == ["a/last was not made before"]
+
+
+def test_of_what_is_stored_there_is_nothing_to_say() -> None:
+    described().get()
+    assert store.why(described()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"n_neighbors": 5}, ["a/last: inputs settings n_neighbors was 10 and is 5"]),
+        ({"scale": 2}, ["a/first: inputs scale was 1 and is 2"]),
+        ({"parts": [1, 3]}, ["a/first: inputs parts was [1, 2] and is [1, 3]"]),
+        (
+            {"scale": 2, "n_neighbors": 5},
+            [
+                "a/first: inputs scale was 1 and is 2",
+                "a/last: inputs settings n_neighbors was 10 and is 5",
+            ],
+        ),
+    ],
+)
+def test_a_result_is_made_anew_for_what_has_changed(changes: dict, said: list[str]) -> None:
+    described().get()
+    assert store.why(described(**changes)) == said
+
+
+def test_a_long_value_is_cut_and_one_that_was_not_there_is_called_so() -> None:
+    a_result(Written(), x=1).get()
+    now = a_result(Written(), x=1, y="long " * 50)
+    (said,) = store.why(now)
+    assert said.startswith('a/result: inputs y was not there and is "long long')
+    assert len(said) < 110
+
+
+def test_changed_code_and_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached = dependencies.Reached({"convexlib.checks.table": "0" * 12}, {"numpy": "1.0"})
+    monkeypatch.setattr(dependencies, "of_function", lambda function, **chosen: reached)
+    a_result(Written()).get()
+    reached = dependencies.Reached({"convexlib.checks.table": "1" * 12}, {"numpy": "2.0"})
+    assert store.why(a_result(Written())) == [
+        'a/result: code convexlib.checks.table was "000000000000" and is "111111111111"',
+        'a/result: libraries numpy was "1.0" and is "2.0"',
+    ]
+
+
+def test_the_newest_of_several_is_what_a_result_is_compared_with() -> None:
+    for x in (1, 2, 3):
+        folder = a_result(Written(), x=x).get()
+        os.utime(folder, (x, x))
+    assert store.why(a_result(Written(), x=4)) == ["a/result: inputs x was 3 and is 4"]
+
+
+def test_a_result_of_a_longer_name_is_another() -> None:
+    named("result-long", x=1).get()
+    assert store.why(named("result", x=2)) == ["a/result was not made before"]
+
+
+@cases({"a truncated file": truncate, "a lost manifest": lose_the_manifest})
+def test_of_a_damaged_result_it_is_said(damage: Callable[[Path], None]) -> None:
+    folder = described().get()
+    damage(folder)
+    (said,) = store.why(described())
+    assert said in (
+        "a/last is damaged",
+        f"a/last: what it was before cannot be read in {folder}",
+    )
+
+
+def test_an_input_whose_own_input_is_gone_is_still_named() -> None:
+    folder = described().inputs["first"].folder
+    described().get()
+    store.remove(described().inputs["first"])
+    assert store.why(described(scale=2)) == [
+        f"a/first: what it was before cannot be read in {folder}"
+    ]

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,18 @@ from transformers import (
     ViTModel,
 )
 
-from convexlib import steps
+from convexlib import cli, measures, pipeline
 from convexlib import study as studies
 from convexlib.store import ROOT
-from tests.conftest import write_study
+from tests.conftest import BIN, TINY, write_study
 
-CONVEXLIB = Path(sys.executable).parent / "convexlib"
 COLORS = yaml.safe_load((ROOT / "studies" / "colors.yaml").read_text())
-TWELVE = {
+TWELVE = [
     f"{family}-{size}-{variant}"
     for family in ("vit", "beit", "data2vec")
     for size in ("base", "large")
     for variant in ("pretrained", "finetuned")
-}
+]
 VIT = ViTConfig(
     image_size=8,
     patch_size=4,
@@ -84,23 +84,50 @@ def refusal(study: str, **options: Any) -> str:
     return message
 
 
-def convexlib(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """The command line without a network, with an empty store and an empty cache of models."""
-    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub")}
-    return subprocess.run(
-        [CONVEXLIB, *arguments],
-        env=os.environ | offline | {"CONVEXLIB_RESULTS": str(folder / "results")},
-        capture_output=True,
-        text=True,
-    )
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A study of the 92 images that lists one small checkpoint, which lies beside it."""
+    return write_study(tmp_path / "mine.yaml", {"kind": "images92", "n_triplets": 200})
+
+
+def with_models(path: Path, *changes: dict[str, Any]) -> str:
+    """The study with its one checkpoint as often as there are changes, each with its own."""
+    content = yaml.safe_load(path.read_text())
+    entry = content["models"][0]
+    changed = path.with_name("changed.yaml")
+    models = [{**entry, **change} for change in changes]
+    changed.write_text(yaml.safe_dump(content | {"models": models}))
+    return str(changed)
+
+
+@pytest.fixture
+def convexlib(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[Any, str]]:
+    """The command line with an empty store: what it exits with, and what it wrote."""
+
+    def call(*arguments: str) -> tuple[Any, str]:
+        monkeypatch.setattr(sys, "argv", ["convexlib", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code, "".join(capsys.readouterr())
+
+    return call
 
 
 def test_the_colour_study_has_twelve_models_from_three_seeds() -> None:
     models = studies.load("colors").models
-    assert {model.name for model in models} == TWELVE
+    assert [*dict.fromkeys(model.name for model in models)] == TWELVE
     assert Counter(model.seed for model in models) == {0: 12, 1: 12, 2: 12}
     assert len({model.id for model in models}) == len(models) == 36
-    assert all(model.name == f"{model.family}-{model.size}-{model.variant}" for model in models)
+    for model in models:
+        named = [model.attributes[key] for key in ("family", "size", "variant")]
+        assert model.name == "-".join(named)
+    assert {(m.name[:3], *[*m.attributes.values()][3:]) for m in models} == {
+        ("vit", "labels", "absolute positions", "coloured shapes"),
+        ("bei", "masked tokens", "relative positions", "coloured shapes"),
+        ("dat", "masked latents", "relative positions", "coloured shapes"),
+    }
 
 
 def test_a_study_loads_the_same_by_name_and_by_path() -> None:
@@ -131,7 +158,13 @@ def test_a_study_loads_again_from_its_choice(vit: Path) -> None:
     study = studies.load(
         "colors", models=["vit-base-pretrained"], add_models=[str(vit)], settings={"pooling": "cls"}
     )
-    assert studies.load(**study.choice) == study
+    again = studies.load(**study.choice)
+    assert (again.name, again.file, again.models, again.choice) == (
+        study.name,
+        study.file,
+        study.models,
+        study.choice,
+    )
 
 
 def test_a_chosen_model_comes_with_all_its_seeds() -> None:
@@ -147,9 +180,10 @@ def test_an_added_model_joins_those_of_the_study(vit: Path) -> None:
     study = studies.load("colors", add_models=[str(vit)])
     *own, added = study.models
     assert len(own) == 36
-    assert (added.id, added.family, added.variant) == ("my-vit", "vit", "pretrained")
-    assert (added.size, added.seed, added.source) == (studies.ADDED, None, vit)
-    assert study.model("my-vit") is added
+    assert (added.id, added.seed, added.source, added.kind) == ("my-vit", None, vit, "my-vit")
+    assert added.attributes.keys() == own[0].attributes.keys()
+    assert [*added.attributes.values()] == ["vit", studies.ADDED, "pretrained", *["unknown"] * 3]
+    assert study.known["my-vit"] is added
 
 
 def test_a_chosen_folder_leaves_the_studys_own_models_out(vit: Path) -> None:
@@ -164,7 +198,7 @@ def test_a_model_that_was_chosen_and_added_counts_once(vit: Path) -> None:
 def test_a_model_with_a_classifier_counts_as_fine_tuned(copied: Path) -> None:
     ViTForImageClassification(VIT).save_pretrained(copied)
     (model,) = studies.load("colors", models=[str(copied)]).models
-    assert model.variant == "finetuned"
+    assert model.attributes["variant"] == "finetuned"
 
 
 def test_a_folder_may_be_given_as_the_place_where_one_is(
@@ -182,24 +216,26 @@ def test_settings_replace_those_of_the_file() -> None:
     assert after.transform == before.transform
 
 
-def test_batches_hold_every_model_once(vit: Path) -> None:
+def jobs(study: studies.Study) -> dict[str, set[Path | None]]:
+    """Of each job that represents models, where these come from."""
+    found: dict[str, set[Path | None]] = {}
+    for model in study.models:
+        found.setdefault(pipeline.representations(study, model).job, set()).add(model.source)
+    return found
+
+
+def test_models_of_a_family_and_size_share_a_process(vit: Path) -> None:
     study = studies.load("colors", add_models=[str(vit)])
-    batches = study.batches()
-    assert sorted(batches) == sorted(
-        [f"{f}-{s}" for f in ("vit", "beit", "data2vec") for s in ("base", "large")]
-        + ["added-my-vit"]
-    )
-    held = [model for batch in batches.values() for model in batch]
-    assert Counter(held) == Counter(study.models)
+    own = [f"represent_{f}-{s}" for f in ("vit", "beit", "data2vec") for s in ("base", "large")]
+    assert jobs(study) == {job: {None} for job in own} | {"represent_added-my-vit": {vit}}
 
 
-def test_an_added_model_is_a_batch_of_its_own_whatever_it_is_called(
+def test_an_added_model_is_a_job_of_its_own_whatever_it_is_called(
     vit: Path, tmp_path: Path
 ) -> None:
     namesake = shutil.copytree(vit, tmp_path / "vit-base")
     study = studies.load("colors", models=["vit-base-pretrained", str(namesake)])
-    sources = [{model.source for model in batch} for batch in study.batches().values()]
-    assert sources == [{None}, {namesake}]
+    assert [*jobs(study).values()] == [{None}, {namesake}]
 
 
 def test_an_unknown_study_is_refused_with_those_there_are() -> None:
@@ -218,27 +254,61 @@ def test_a_study_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     [
         ("stimulus", 3, ["'stimulus'", "(value 3)", "correct its spelling"]),
         ("measures.n_neighbours", 5, ["'measures.n_neighbours'", "(value 5)", "no such key"]),
-        ("zoo.pretraining.momentum", 0.9, ["'zoo.pretraining.momentum'", "(value 0.9)", "remove"]),
+        (
+            "training.pretraining.momentum",
+            0.9,
+            ["'training.pretraining.momentum'", "(value 0.9)", "remove"],
+        ),
         ("title", None, ["'title'", "missing; add it"]),
         ("measures", None, ["'measures'", "missing; add it"]),
-        ("zoo.finetuning.epochs", None, ["'zoo.finetuning.epochs'", "missing; add it"]),
+        ("training.finetuning.epochs", None, ["'training.finetuning.epochs'", "missing; add it"]),
         ("title", 3, ["'title'", "(value 3)", "string"]),
-        ("zoo", "big", ["'zoo'", "(value 'big')", "dictionary"]),
-        ("zoo.pretraining.epochs", "many", ["'zoo.pretraining.epochs'", "'many'", "integer"]),
-        ("zoo.pretraining.epochs", 0, ["'zoo.pretraining.epochs'", "(value 0)", "1"]),
-        ("zoo.pretraining.epochs", 1.5, ["'zoo.pretraining.epochs'", "(value 1.5)", "integer"]),
-        ("zoo.finetuning.learning_rate", -1, ["learning_rate'", "(value -1)", "greater than 0"]),
-        ("zoo.finetuning.warmup", 1.0, ["'zoo.finetuning.warmup'", "(value 1.0)", "less than 1"]),
-        ("zoo.families", ["vit", "resnet"], ["'zoo.families.1'", "'resnet'", "'data2vec'"]),
-        ("zoo.families", [], ["'zoo.families'", "(value [])", "at least 1"]),
-        ("zoo.sizes", {}, ["'zoo.sizes'", "(value {})", "at least 1"]),
-        ("zoo.seeds", [], ["'zoo.seeds'", "(value [])", "at least 1"]),
-        ("zoo.seeds", ["one"], ["'zoo.seeds.0'", "(value 'one')", "integer"]),
-        ("zoo.sizes.base.heads", 5, ["'zoo.sizes.base'", "width 64", "multiple of heads 5"]),
-        ("zoo.patch_size", 5, ["'zoo.patch_size'", "(value 5)", "2, 4, 8 or 16"]),
-        ("stimuli.kind", "shapes", ["'stimuli.kind'", "(value 'shapes')", "'colors'"]),
+        ("training", "big", ["'training'", "(value 'big')", "dictionary"]),
+        (
+            "training.pretraining.epochs",
+            "many",
+            ["'training.pretraining.epochs'", "'many'", "integer"],
+        ),
+        ("training.pretraining.epochs", 0, ["'training.pretraining.epochs'", "(value 0)", "1"]),
+        (
+            "training.pretraining.epochs",
+            1.5,
+            ["'training.pretraining.epochs'", "(value 1.5)", "integer"],
+        ),
+        (
+            "training.finetuning.learning_rate",
+            -1,
+            ["learning_rate'", "(value -1)", "greater than 0"],
+        ),
+        (
+            "training.finetuning.warmup",
+            1.0,
+            ["'training.finetuning.warmup'", "(value 1.0)", "less than 1"],
+        ),
+        (
+            "training.families",
+            ["vit", "resnet"],
+            ["'training.families.1'", "'resnet'", "data2vec"],
+        ),
+        ("training.families", [], ["'training.families'", "(value [])", "at least 1"]),
+        ("training.sizes", {}, ["'training.sizes'", "(value {})", "at least 1"]),
+        ("training.seeds", [], ["'training.seeds'", "(value [])", "at least 1"]),
+        ("training.seeds", ["one"], ["'training.seeds.0'", "(value 'one')", "integer"]),
+        (
+            "training.sizes.base.heads",
+            5,
+            ["'training.sizes.base'", "width 64", "multiple of heads 5"],
+        ),
+        ("training.patch_size", 5, ["'training.patch_size'", "(value 5)", "2, 4, 8 or 16"]),
+        ("stimuli.kind", "shapes", ["'stimuli.kind'", "(value 'shapes')", "of: colors, folder"]),
+        ("stimuli.kind", "files", ["'stimuli.kind'", "(value 'files')", "no such kind"]),
+        ("stimuli.kind", "colors.x", ["'stimuli.kind'", "(value 'colors.x')", "no such kind"]),
+        ("stimuli.kind", None, ["'stimuli.kind'", "no such kind"]),
+        ("stimuli", None, ["'stimuli'", "missing; add it"]),
+        ("stimuli", "colors", ["'stimuli'", "(value 'colors')"]),
+        ("stimuli.test_per_shape", 3, ["'stimuli.test_per_shape'", "(value 3)", "no such key"]),
         ("stimuli.seed", -1, ["'stimuli.seed'", "(value -1)", "0"]),
-        ("stimuli.test_per_hue", 0, ["'stimuli.test_per_hue'", "(value 0)", "1"]),
+        ("stimuli.test_per_hue", 0, ["'stimuli.test_per_hue'", "(value 0)", "equal to 2"]),
         ("measures.similarity", "l2", ["'measures.similarity'", "(value 'l2')", "'dot'"]),
         ("measures.transform.kinds", ["affine"], ["transform.kinds.0'", "'affine'", "'naive'"]),
         (
@@ -246,7 +316,7 @@ def test_a_study_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
             [],
             ["'measures.transform.kinds'", "(value [])", "at least 1"],
         ),
-        ("measures.transform.strength", float("nan"), ["strength'", "(value nan)", "finite"]),
+        ("measures.transform.lmbda", float("nan"), ["lmbda'", "(value nan)", "finite"]),
         ("measures.transform.n_folds", 1, ["'measures.transform.n_folds'", "(value 1)", "2"]),
     ],
 )
@@ -261,8 +331,8 @@ def test_a_mistake_in_a_study_file_is_named_with_its_value_and_remedy(
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("zoo.seeds", [-1]),
-        ("measures.n_neighbors", 3 * COLORS["stimuli"]["test_per_hue"]),
+        ("training.seeds", [-1]),
+        ("measures.n_neighbors", 4 * COLORS["stimuli"]["test_per_hue"]),
         ("stimuli.test_per_hue", 1),
         ("measures.transform.n_folds", 5),
     ],
@@ -301,7 +371,7 @@ def test_a_file_that_is_no_study_is_refused_by_name(
         ({"n_neighbours": 5}, ["'measures.n_neighbours'", "(value 5)", "no such key"]),
         ({"n_neighbors": "few"}, ["'measures.n_neighbors'", "'few'", "integer"]),
         ({"pooling": "max"}, ["'measures.pooling'", "'max'", "'mean' or 'cls'"]),
-        ({"zoo": {"seeds": [0]}}, ["'measures.zoo'", "no such key"]),
+        ({"training": {"seeds": [0]}}, ["'measures.training'", "no such key"]),
     ],
 )
 def test_settings_are_checked_like_the_file(settings: dict[str, Any], named: list[str]) -> None:
@@ -328,38 +398,24 @@ def test_weights_that_would_have_to_be_unpickled_are_refused(copied: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "config",
-    [None, "", "{", "[]", "{}", '{"model_type": "nonsense"}', '{"model_type": "vit", "x'],
+    ("file", "content"),
+    [
+        *(("config.json", text) for text in (None, "", "{", "[]", "{}")),
+        ("config.json", '{"model_type": "nonsense"}'),
+        ("config.json", '{"model_type": "vit", "x'),
+        ("config.json", '{"model_type": "vit", "hidden_size": "eight"}'),
+        *(("preprocessor_config.json", text) for text in (None, "", "{", "[]")),
+    ],
 )
-def test_a_folder_without_a_configuration_is_refused(copied: Path, config: str | None) -> None:
-    if config is None:
-        (copied / "config.json").unlink()
-    else:
-        (copied / "config.json").write_text(config)
-    message = refusal("colors", add_models=[str(copied)])
-    assert f"{str(copied)!r} has no config.json that transformers knows" in message
-    assert "save the model with save_pretrained()" in message
-
-
-def test_a_configuration_with_a_wrong_value_is_refused(copied: Path) -> None:
-    text = (copied / "config.json").read_text()
-    (copied / "config.json").write_text(text.replace('"hidden_size": 8', '"hidden_size": "eight"'))
-    message = refusal("colors", add_models=[str(copied)])
-    assert f"{str(copied)!r} has no config.json that transformers knows" in message
-    assert "hidden_size" in message
-
-
-@pytest.mark.parametrize("processor", [None, "", "{", "[]"])
-def test_a_folder_without_an_image_processor_is_refused(
-    copied: Path, processor: str | None
+def test_a_folder_that_cannot_be_loaded_is_refused(
+    copied: Path, file: str, content: str | None
 ) -> None:
-    if processor is None:
-        (copied / "preprocessor_config.json").unlink()
-    else:
-        (copied / "preprocessor_config.json").write_text(processor)
+    (copied / file).unlink()
+    if content is not None:
+        (copied / file).write_text(content)
     message = refusal("colors", add_models=[str(copied)])
-    assert f"{str(copied)!r} has no image processor" in message
-    assert "save it there too with save_pretrained()" in message
+    assert f"{str(copied)!r} cannot be loaded as a model of images (" in message
+    assert "save the model and its image processor there with save_pretrained()" in message
 
 
 def test_a_model_of_text_is_refused(tmp_path: Path) -> None:
@@ -372,8 +428,8 @@ def test_a_model_of_text_is_refused(tmp_path: Path) -> None:
     )
     BertModel(config).save_pretrained(tmp_path / "bert")
     message = refusal("colors", add_models=[str(tmp_path / "bert")])
-    assert f"{str(tmp_path / 'bert')!r} has no image processor" in message
-    assert "a model of text cannot be used" in message
+    assert f"{str(tmp_path / 'bert')!r} cannot be loaded as a model of images" in message
+    assert "text, audio and videos cannot be used" in message
 
 
 def test_two_added_models_of_one_name_are_told_apart_by_their_folders(
@@ -385,23 +441,20 @@ def test_two_added_models_of_one_name_are_told_apart_by_their_folders(
     assert [model.source for model in models] == [vit, other]
 
 
-def test_two_listed_models_of_one_name_are_both_in_the_study(tmp_path: Path) -> None:
-    path = write_study(tmp_path / "mine.yaml", {"kind": "images92", "n_triplets": 200})
-    content = yaml.safe_load(path.read_text())
-    (entry,) = content["models"]
+def test_two_listed_models_of_one_name_are_both_in_the_study(mine: Path) -> None:
     entries = []
     for run, variant in (("run0", "pretrained"), ("run1", "finetuned")):
-        folder = shutil.copytree(tmp_path / "small", tmp_path / run / "checkpoint-500")
-        entries.append(entry | {"source": str(folder), "variant": variant})
-    path.write_text(yaml.safe_dump(content | {"models": entries}))
-    models = studies.load(str(path)).models
+        folder = shutil.copytree(mine.parent / "small", mine.parent / run / "checkpoint-500")
+        entries.append({"source": str(folder), "variant": variant})
+    study = with_models(mine, *entries)
+    models = studies.load(study).models
     assert [model.name for model in models] == ["run0-checkpoint-500", "run1-checkpoint-500"]
     assert [model.parent for model in models] == [None, "run0-checkpoint-500"]
-    (chosen,) = studies.load(str(path), models=["run1-checkpoint-500"]).models
-    assert chosen == models[1]
-    named = [entry | {"name": name} for entry, name in zip(entries, "ab", strict=True)]
-    path.write_text(yaml.safe_dump(content | {"models": named}))
-    assert [model.name for model in studies.load(str(path)).models] == ["a", "b"]
+    (chosen,) = studies.load(study, models=["run1-checkpoint-500"]).models
+    (by_source,) = studies.load(study, models=[entries[1]["source"]]).models
+    assert chosen == by_source == models[1]
+    study = with_models(mine, *(e | {"name": name} for e, name in zip(entries, "ab", strict=True)))
+    assert [model.name for model in studies.load(study).models] == ["a", "b"]
 
 
 def test_an_added_model_may_not_be_called_like_one_of_the_study(vit: Path, tmp_path: Path) -> None:
@@ -409,36 +462,63 @@ def test_an_added_model_may_not_be_called_like_one_of_the_study(vit: Path, tmp_p
     assert "'vit-base-pretrained-seed0'; rename" in refusal("colors", add_models=[str(other)])
 
 
-def test_seeds_of_one_kind_are_one_kind_and_their_parents_must_be_said(tmp_path: Path) -> None:
-    path = write_study(tmp_path / "mine.yaml", {"kind": "images92", "n_triplets": 200})
-    content = yaml.safe_load(path.read_text())
-    (entry,) = content["models"]
+def test_seeds_of_one_kind_are_one_kind_and_their_parents_must_be_said(mine: Path) -> None:
     entries = [
-        entry | {"name": f"{variant}-{seed}", "variant": variant}
+        {"name": f"{variant}-{seed}", "variant": variant}
         for variant in ("pretrained", "finetuned")
         for seed in range(2)
     ]
-    path.write_text(yaml.safe_dump(content | {"models": entries}))
-    study = studies.load(str(path))
+    study = studies.load(with_models(mine, *entries))
     assert len({model.kind for model in study.models}) == 1
     assert [model.parent for model in study.models] == [None] * 4
     entries[3]["parent"] = "pretrained-1"
-    path.write_text(yaml.safe_dump(content | {"models": entries}))
-    study = studies.load(str(path))
+    study = studies.load(with_models(mine, *entries))
     assert [study.root(model).id for model in study.models] == [
         "pretrained-0",
         "pretrained-1",
         "finetuned-0",
         "pretrained-1",
     ]
-    entries[3]["parent"] = "nobody"
-    path.write_text(yaml.safe_dump(content | {"models": entries}))
-    assert "the parent of model 'finetuned-1' is 'nobody'; name another one of" in refusal(
-        str(path)
+
+
+@pytest.mark.parametrize("parent", ["nobody", "b", "c"])
+def test_a_parent_is_another_model_and_not_its_own_child(mine: Path, parent: str) -> None:
+    path = with_models(
+        mine, {"name": "a"}, {"name": "b", "parent": parent}, {"name": "c", "parent": "b"}
     )
+    assert f"the parent of model {'c' if parent == 'c' else 'b'!r} is" in refusal(path)
+    assert "name another one of: a, b, c" in refusal(path)
 
 
-def test_lineages_of_the_zoo_are_seeds_and_kinds_are_not() -> None:
+def test_models_of_one_name_are_seeds_with_ids_of_their_own(
+    vit: Path, mine: Path, tmp_path: Path
+) -> None:
+    seeds = [{"name": "a", "seed": 0}, {"name": "a", "seed": 1}]
+    tuned = {"name": "b", "seed": 1, "variant": "finetuned", "parent": "a-seed1"}
+    path = with_models(mine, *seeds, tuned)
+    study = studies.load(path)
+    assert [model.id for model in study.models] == ["a-seed0", "a-seed1", "b-seed1"]
+    assert study.root(study.models[2]) is study.models[1]
+    assert [m.id for m in studies.load(path, models="a").models] == ["a-seed0", "a-seed1"]
+    assert "two models are called 'a-seed0'" in refusal(with_models(mine, seeds[0], seeds[0]))
+    added = tmp_path / "mine-too.yaml"
+    folders = [shutil.copytree(vit, tmp_path / f"run{seed}") for seed in (0, 1)]
+    given = [{"source": str(f), **seed} for f, seed in zip(folders, seeds, strict=True)]
+    added.write_text(yaml.safe_dump(given))
+    models = studies.load("colors", models=str(added)).models
+    assert [model.id for model in models] == ["a-seed0", "a-seed1"]
+    assert {model.kind for model in models} == {"a"}
+
+
+def test_a_model_that_says_nothing_of_itself_has_no_parent(mine: Path) -> None:
+    nothing = dict.fromkeys(["family", "size", "variant"])
+    path = with_models(
+        mine, {"name": "a"} | nothing | {"variant": "pretrained"}, {"name": "b"} | nothing
+    )
+    assert [model.parent for model in studies.load(path).models] == [None, None]
+
+
+def test_lineages_of_trained_models_are_seeds_and_kinds_are_not() -> None:
     study = studies.load("colors")
     assert len({study.root(model).id for model in study.models}) == 18
     assert len({study.root(model).kind for model in study.models}) == 6
@@ -467,9 +547,9 @@ def test_more_can_be_said_of_a_model_in_a_file(vit: Path, tmp_path: Path) -> Non
     said = {"name": "dino", "family": "dino", "variant": "finetuned", "objective": "views"}
     path.write_text(yaml.safe_dump([{"source": "my-vit"} | said]))
     (model,) = studies.load("colors", models=str(path)).models
-    assert {key: getattr(model, key) for key in said} == said
+    known = {"name": model.name, **model.attributes}
+    assert known | said == known
     assert model.source == tmp_path / "my-vit"
-    assert model.attributes["fine-tuning"] == "fine-tuned"
     path.write_text(yaml.safe_dump([{"source": "my-vit", "variety": "x"}]))
     assert "key '0.variety' (value 'x'): no such key" in refusal("colors", add_models=[str(path)])
     path.write_text("source: my-vit\n")
@@ -508,84 +588,106 @@ def test_models_that_are_no_names_are_refused(given: Any) -> None:
 
 def test_a_fine_tuned_model_alone_knows_what_it_was_made_from() -> None:
     study = studies.load("colors", models=["vit-base-finetuned"])
-    assert [study.parent(model).id for model in study.models] == [
-        f"vit-base-pretrained-seed{seed}" for seed in (0, 1, 2)
-    ]
-    steps.measures(study, study.models[0]).fingerprint  # noqa: B018
+    parents = [study.known[model.parent] for model in study.models]
+    assert [parent.id for parent in parents] == [f"vit-base-pretrained-seed{n}" for n in (0, 1, 2)]
+    start = pipeline.checkpoint(study, study.models[0]).inputs["start"]
+    assert start is pipeline.checkpoint(study, parents[0])
+    assert pipeline.measure(study, study.models[0], "convexity").fingerprint
 
 
 def test_a_model_of_timm_as_it_is_on_the_hub_has_a_family(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its configuration has no model_type. Whether timm is here is another matter."""
-    monkeypatch.setattr("convexlib.checkpoints.check", lambda folder: None)
+    monkeypatch.setattr("convexlib.models.checkpoints.check", lambda folder: None)
     folder = tmp_path / "vit_small_patch16_224.dino"
     folder.mkdir()
     about = {"architecture": "vit_small_patch16_224", "pretrained_cfg": {"tag": "dino"}}
     (folder / "config.json").write_text(json.dumps(about))
     (model,) = studies.load("colors", models=[str(folder)]).models
-    assert (model.name, model.family) == (folder.name, "vit_small_patch16_224")
+    assert (model.name, model.attributes["family"]) == (folder.name, "vit_small_patch16_224")
 
 
-def test_asking_for_a_model_that_the_study_lacks_names_those_it_has() -> None:
-    study = studies.load("colors", models=["vit-base-pretrained"])
-    with pytest.raises(ValueError, match="no model 'vit-huge'; it has: vit-base-pretrained-seed0"):
-        study.model("vit-huge")
+def test_a_mistake_on_the_command_line_is_one_line_on_the_screen(tmp_path: Path) -> None:
+    """Without a network, and with an empty cache of models."""
+    alone = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    command = [BIN / "convexlib", "check", "colors", "--add-models", "nobody/nothing"]
+    done = subprocess.run(command, env=os.environ | alone, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    for part in ("convexlib: ", "'nobody/nothing'", "check the spelling"):
+        assert part in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["nope"], ["unknown study 'nope'", "choose one of: colors"]),
-        (["colors", "--add-models", "nobody/nothing"], ["'nobody/nothing'", "check the spelling"]),
+        (["check", "nope"], "unknown study 'nope'; choose one of: colors"),
+        (["check", "colors", "--add-models", "{}"], "holds no weights"),
+        (["check", "colors", "--models", "vit-bse-pretrained"], "'vit-bse-pretrained'"),
+        (["check", "colors", "--models", "vit-bse"], f"own models are: {', '.join(TWELVE)}"),
+        (["check", "colors", "--settings", "{n_neighbors: few}"], "'measures.n_neighbors'"),
+        (["check", "colors", "--settings", "n_neighbors"], "settings is 'n_neighbors'; give YAML"),
+        (["check", "colors", "--settings", "{"], "settings is '{'; give YAML such as"),
+        (["make", "colors", "train_vit-huge"], "no job or result 'train_vit-huge'; jobs are: sti"),
+        (["make", "colors", ""], "no job or result ''; jobs are: "),
+        (["why", "colors", "measures/convex"], "no job or result 'measures/convex'; jobs are: "),
+        (["run", "colors", "html", "--again", "notebooks/x"], "no job or result 'notebooks/x'"),
     ],
-    ids=["study", "model"],
 )
-def test_the_command_line_answers_a_mistake_with_one_line(
-    tmp_path: Path, arguments: list[str], named: list[str]
+def test_what_cannot_run_is_refused_in_one_line_before_anything_runs(
+    convexlib: Callable[..., tuple[Any, str]], tmp_path: Path, arguments: list[str], named: str
 ) -> None:
-    done = convexlib(tmp_path, "check", *arguments)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
-    assert [part for part in ["convexlib: ", *named] if part not in done.stderr] == []
-
-
-def test_a_misspelt_model_is_answered_with_the_studys_own_in_their_order(tmp_path: Path) -> None:
-    done = convexlib(tmp_path, "check", "colors", "--models", "vit-bse-pretrained")
-    assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1
-    assert "'vit-bse-pretrained'" in done.stderr
-    own = dict.fromkeys(model.name for model in studies.load("colors").models)
-    assert f"the study's own models are: {', '.join(own)}" in done.stderr
-
-
-def test_a_study_that_can_run_passes_the_check_in_silence(tmp_path: Path, vit: Path) -> None:
-    done = convexlib(tmp_path, "check", "colors", "--add-models", vit)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def test_a_batch_that_is_not_there_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
-    done = convexlib(tmp_path, "train", "colors", "vit-huge")
-    assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1
-    assert "no batch 'vit-huge'; it has: vit-base, vit-large" in done.stderr
+    code, written = convexlib(*(argument.replace("{}", str(tmp_path)) for argument in arguments))
+    assert written == ""
+    assert code.startswith("convexlib: ")
+    assert named in code
+    assert len(code.splitlines()) == 1
     assert not (tmp_path / "results").exists()
 
 
-def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
-    path = write_study(tmp_path / "mine.yaml", {"kind": "images92", "n_triplets": 200})
-    (tmp_path / "a").symlink_to(tmp_path / "b")
-    (tmp_path / "b").symlink_to(tmp_path / "a")
+def test_a_study_that_can_run_passes_the_check_in_silence(
+    convexlib: Callable[..., tuple[Any, str]], vit: Path
+) -> None:
+    assert convexlib("check", str(TINY), "--add-models", str(vit)) == (0, "")
+
+
+def test_it_is_said_why_a_result_is_made(
+    convexlib: Callable[..., tuple[Any, str]], vit: Path
+) -> None:
+    """In full in test_store."""
+    assert convexlib("why", str(TINY), "stimuli") == (0, "tiny/stimuli was not made before\n")
+    assert convexlib("make", str(TINY), "stimuli") == (0, "")
+    assert convexlib("why", str(TINY), "stimuli") == (0, "tiny/stimuli is stored and whole\n")
+    choice = [str(TINY), "measure_added-my-vit", "--models", str(vit)]
+    code, written = convexlib("why", *choice)
+    assert code == 0
+    assert len(written.splitlines()) == len(measures.names())
+
+
+def test_a_path_that_leads_nowhere_is_refused(mine: Path) -> None:
+    (mine.parent / "a").symlink_to(mine.parent / "b")
+    (mine.parent / "b").symlink_to(mine.parent / "a")
     for source in ("a/model", "~nobody-of-that-name/model"):
-        path.write_text(path.read_text().replace(str(tmp_path / "small"), source))
-        assert "key 'models.0.source'" in refusal(str(path))
-        path.write_text(path.read_text().replace(source, str(tmp_path / "small")))
+        assert "key 'models.0.source'" in refusal(with_models(mine, {"source": source}))
 
 
-def test_a_listed_folder_is_seen_from_the_study_file(tmp_path: Path) -> None:
-    path = write_study(tmp_path / "mine.yaml", {"kind": "images92", "n_triplets": 200})
-    path.write_text(path.read_text().replace(str(tmp_path / "small"), "small"))
-    assert "source: small" in path.read_text()
-    (model,) = studies.load(str(path)).models
-    assert (model.name, model.source) == ("small", tmp_path / "small")
+def test_a_listed_folder_is_seen_from_the_study_file(mine: Path) -> None:
+    (model,) = studies.load(with_models(mine, {"source": "small"})).models
+    assert (model.name, model.source) == ("small", mine.parent / "small")
+
+
+def test_a_study_trains_only_on_stimuli_to_train_on_and_else_lists_models(mine: Path) -> None:
+    assert "models is empty; list at least one checkpoint" in refusal(with_models(mine))
+    content = yaml.safe_load(mine.read_text())
+    mine.write_text(yaml.safe_dump(content | {"training": COLORS["training"]}))
+    assert "'images92', on which no models can be trained; list models" in refusal(str(mine))
+
+
+def test_a_study_without_training_lists_models_or_gives_it(mine: Path) -> None:
+    content = {key: value for key, value in COLORS.items() if key != "training"}
+    path = written(mine.parent, yaml.safe_dump(content))
+    assert "list at least one checkpoint or give training" in refusal(path)
+    listed = yaml.safe_load(mine.read_text())["models"]
+    path = written(mine.parent, yaml.safe_dump(content | {"models": listed}))
+    assert [model.id for model in studies.load(path).models] == ["small"]

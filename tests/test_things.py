@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convexlib.judgments import odd_one_out_accuracy
-from convexlib.settings import ThingsStimuli
-from convexlib.stimuli import things
+from convexlib.alignment import odd_one_out_accuracy
+from convexlib.data import things
 from tests.conftest import data
 
 
@@ -101,14 +100,14 @@ def test_judgments_depend_on_every_published_file(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONVEXLIB_DATA", str(tmp_path))
-    settings = ThingsStimuli(kind="things", n_triplets=1000)
+    stimuli = things.Stimuli(kind="things", n_triplets=1000)
     (tmp_path / "things").mkdir()
-    before = json.dumps(things.judgments_depend_on(settings))
+    before = json.dumps(stimuli.judgments_depend_on())
     assert name in before
     (source,) = (source for source in things.SOURCES if source.path == name)
     if source.sha256 is None:
         (tmp_path / name).write_bytes(b"another")
-        assert json.dumps(things.judgments_depend_on(settings)) != before
+        assert json.dumps(stimuli.judgments_depend_on()) != before
     else:
         assert source.sha256 in before
 
@@ -164,7 +163,7 @@ def test_images_are_found_by_concept_and_the_missing_named(
 
 
 def test_both_embeddings_predict_each_others_choices() -> None:
-    from convexlib.judgments import triplets_from_similarity
+    from convexlib.alignment import triplets_from_similarity
 
     spose, _ = things.spose()
     triplets = triplets_from_similarity(spose @ spose.T, n_triplets=20_000, random_state=0)

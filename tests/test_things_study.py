@@ -14,11 +14,11 @@ import pyzipper
 from PIL import Image
 from typer.testing import CliRunner
 
-from convexlib import cli, downloads, steps, tables
+from convexlib import cli, pipeline, tables
 from convexlib import study as studies
-from convexlib.judgments import odd_one_out_accuracy
-from convexlib.representations import load
-from convexlib.stimuli import things
+from convexlib.alignment import odd_one_out_accuracy
+from convexlib.data import downloads, things
+from convexlib.models.representations import load
 from tests.conftest import Workflow, check_book, data, write_study
 from tests.servers import serving
 
@@ -90,8 +90,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
             for source in things.SOURCES
         )
         patch.setattr(downloads, "_OSF", server.osf)
-        patch.setattr(downloads.time, "sleep", lambda seconds: None)
-        patch.setattr(things, "SOURCES", sources)
+        patch.setattr("time.sleep", lambda seconds: None)
+        patch.setattr(things.Stimuli, "SOURCES", sources)
         patch.setenv("CONVEXLIB_DATA", str(folder / "data"))
         patch.setenv(things.PASSWORD, "secret")
         downloads._listing.cache_clear()
@@ -100,7 +100,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
         own = str(folder / "small")
         fetched = CliRunner().invoke(cli.app, ["fetch", str(file), "--models", own])
         assert fetched.exit_code == 0, (fetched.output, fetched.exception)
-        for cached in (things.concepts, things.read_triplets):
+        for cached in (things.concepts, things.read_triplets, things.read_trials):
             cached.cache_clear()
         run = Workflow(folder, file, models=own)
         patch.delenv(things.PASSWORD)
@@ -133,15 +133,16 @@ def test_no_page_holds_an_image_of_things(run: Workflow) -> None:
 
 def test_measures_are_those_of_the_images_and_judgments(study: studies.Study) -> None:
     (model,) = study.models
-    judged = steps.judged(study)
-    assert judged.categories.shape == (1854, 27)
-    assert judged.names == things.concepts()
+    human = pipeline.judged(study)
+    assert human.categories.shape == (1854, 27)
+    assert human.names == things.concepts()
+    judged = human.judgments
     assert len(judged.triplets) == 5000
     known = {tuple(triplet) for triplet in things.read_triplets("trainset").tolist()}
     assert {tuple(triplet) for triplet in judged.triplets.tolist()} <= known
     measured = tables.layer_measures(study).query("space == 'original'")
     value = measured.set_index(["layer", "measure"])["value"]
-    X = load(steps.representations(study, model).get() / "test", 1)
+    X = load(pipeline.representations(study, model).get() / "test", 1)
     assert value[1, "odd_one_out"] == pytest.approx(odd_one_out_accuracy(X, judged.triplets))
     assert value[1, "odd_one_out"] > 0.353  # chance and three standard errors
     assert 0 < value[1, "convexity"] < 1
@@ -149,14 +150,15 @@ def test_measures_are_those_of_the_images_and_judgments(study: studies.Study) ->
 
 
 def test_repeated_judgments_have_their_ceiling(study: studies.Study) -> None:
-    table = tables.trials(study).set_index("set")
+    trials = things.read_trials()
+    table = things.summary(trials).set_index("set")
     assert table.loc["training", "judgments"] == N_TRAINING
     assert table.loc["repeated, set 1", "triplets"] == N_REPEATED
     assert (table["people"] == N_PEOPLE).all()
-    lower, upper = tables.noise_ceiling(study)
+    lower, upper = pipeline.judged(study).judgments.ceiling
     assert f"{lower:.3f} to {upper:.3f}" == table.loc["repeated, set 1", "ceiling"]
     assert 1 / 3 < lower < upper < 1
-    times = tables.reaction_times(study)
+    times = things.reaction_times(trials)
     assert times["n"].sum() == 3 * N_REPEATED * N_PEOPLE
     assert (times["low"] <= times["median"]).all()
 
@@ -164,9 +166,9 @@ def test_repeated_judgments_have_their_ceiling(study: studies.Study) -> None:
 def test_all_images_can_be_asked_for(run: Workflow, study: studies.Study, tmp_path: Path) -> None:
     path = write_study(tmp_path / "all.yaml", STIMULI | {"images": "all"})
     every = studies.load(str(path))
-    assert len(steps.images(every, "test")[1]) == 1854 + 20
-    assert len(steps.images(every, "reference")[1]) == 1854
-    assert steps.images(every, "test")[0][0].size == (32, 32)
+    assert len(pipeline.images(every, "test")[1]) == 1854 + 20
+    assert len(pipeline.images(every, "reference")[1]) == 1854
+    assert pipeline.images(every, "test")[0][0].size == (32, 32)
 
 
 def test_own_categories_take_the_place_of_the_published(
@@ -174,7 +176,7 @@ def test_own_categories_take_the_place_of_the_published(
 ) -> None:
     (tmp_path / "mine.tsv").write_text("uniqueID\tround\tflat\nball\t1\t0\nplate\t1\t1\n")
     path = write_study(tmp_path / "own.yaml", STIMULI | {"categories": "mine.tsv"})
-    members = steps.judged(studies.load(str(path))).categories
+    members = pipeline.judged(studies.load(str(path))).categories
     assert members.sum().to_dict() == {"round": 2, "flat": 1}
     (tmp_path / "mine.tsv").write_text("uniqueID\tround\tflat\nunicorn\t1\t0\n")
     done = run.convexlib("check", str(path))
@@ -190,8 +192,10 @@ def test_other_judgments_leave_the_representations_as_they_are(
     (run.folder / "other").mkdir()
     other = studies.load(str(fewer.rename(run.folder / "other" / "minithings.yaml")))
     (before,), (after,) = study.models, other.models
-    assert steps.representations(other, after).folder == steps.representations(study, before).folder
-    assert steps.measures(other, after).folder != steps.measures(study, before).folder
+    step = pipeline.representations
+    assert step(other, after).folder == step(study, before).folder
+    for name, measured in pipeline.all_measures(study)[before.id].items():
+        assert pipeline.measure(other, after, name).folder != measured.folder
 
 
 def test_a_broken_image_is_named_before_anything_is_measured(
@@ -201,9 +205,8 @@ def test_a_broken_image_is_named_before_anything_is_measured(
     whole = image.read_bytes()
     image.write_bytes(whole[: len(whole) // 2])
     try:
-        done = run.convexlib(
-            "stimuli", str(write_study(tmp_path / "broken.yaml", STIMULI | {"seed": 1}))
-        )
+        broken = write_study(tmp_path / "broken.yaml", STIMULI | {"seed": 1})
+        done = run.convexlib("make", str(broken), "stimuli")
     finally:
         image.write_bytes(whole)
     assert done.returncode != 0

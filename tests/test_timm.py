@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModel, TimmWrapperImageProcessor
 
-from convexlib import checkpoints, representations
-from convexlib.stimuli import colors
+from convexlib.data import colors
+from convexlib.models import checkpoints, representations
 
 IMAGES, _ = colors.generate(1, seed=0)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.io import loadmat
@@ -15,7 +16,7 @@ from scipy.special import log_softmax
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from convexlib.judgments import (
+from convexlib.alignment import (
     object_folds,
     odd_one_out_accuracy,
     odd_one_out_probabilities,
@@ -27,7 +28,7 @@ from convexlib.transforms import (
     AlignmentTransform,
     CollapseWarning,
     _choices,
-    _locality,
+    _neighborhoods,
     cross_validate,
     fit_folds,
 )
@@ -67,39 +68,39 @@ def mirrored(n_objects: int, n_features: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def objective(
-    W: np.ndarray, b: np.ndarray, X: np.ndarray, triplets: np.ndarray, strength: float
+    W: np.ndarray, b: np.ndarray, X: np.ndarray, triplets: np.ndarray, lmbda: float
 ) -> float:
     """As the documentation has it, one triplet at a time."""
     Z = (X - X.mean()) / X.std() @ W + b
     i, j, k = (Z[column] for column in triplets.T)
     similarities = np.stack([(i * j).sum(1), (i * k).sum(1), (j * k).sum(1)])
-    return float(-log_softmax(similarities, axis=0)[0].mean() + strength * np.linalg.norm(W))
+    return float(-log_softmax(similarities, axis=0)[0].mean() + lmbda * np.linalg.norm(W))
 
 
 def reached(fitted: AlignmentTransform, X: np.ndarray, triplets: np.ndarray) -> float:
-    return objective(fitted.weights_, fitted.bias_, X, triplets, fitted.strength)
+    return objective(fitted.weights_, fitted.bias_, X, triplets, fitted.lmbda)
 
 
 @pytest.mark.parametrize(("n_objects", "n_features"), [(20, 5), (6, 10), (5, 5)])
-@pytest.mark.parametrize("strength", [0.01, 0.1])
+@pytest.mark.parametrize("lmbda", [0.01, 0.1])
 def test_no_small_change_of_the_transform_is_better(
-    n_objects: int, n_features: int, strength: float
+    n_objects: int, n_features: int, lmbda: float
 ) -> None:
     X, triplets = planted(n_objects, n_features)
-    fitted = AlignmentTransform("naive", strength=strength, **PRECISE).fit(X, triplets)
+    fitted = AlignmentTransform("naive", lmbda=lmbda, **PRECISE).fit(X, triplets)
     best = reached(fitted, X, triplets)
     rng = np.random.default_rng(1)
     for size in (1e-4, 1e-3, 1e-2, 1e-1):
-        for _ in range(25):
+        for _ in range(8):
             W = fitted.weights_ + size * rng.normal(size=fitted.weights_.shape)
             b = fitted.bias_ + size * rng.normal(size=fitted.bias_.shape)
-            assert objective(W, b, X, triplets, strength) >= best - 1e-6
+            assert objective(W, b, X, triplets, lmbda) >= best - 1e-6
 
 
 @pytest.mark.parametrize(("n_objects", "n_features"), [(20, 5), (6, 10)])
 def test_the_objective_is_flat_where_the_fit_ends(n_objects: int, n_features: int) -> None:
     X, triplets = planted(n_objects, n_features)
-    fitted = AlignmentTransform("naive", strength=0.05, **PRECISE).fit(X, triplets)
+    fitted = AlignmentTransform("naive", lmbda=0.05, **PRECISE).fit(X, triplets)
     rng = np.random.default_rng(1)
     for _ in range(25):
         W, b = rng.normal(size=fitted.weights_.shape), rng.normal(size=fitted.bias_.shape)
@@ -110,21 +111,19 @@ def test_the_objective_is_flat_where_the_fit_ends(n_objects: int, n_features: in
         assert (ahead - behind) / 2e-5 == pytest.approx(0, abs=2e-3)
 
 
-@pytest.mark.parametrize(
-    ("n_objects", "n_features", "strength"), [(4, 6, 0.02), (5, 7, 0.1), (7, 5, 0.1)]
-)
+@pytest.mark.parametrize(("n_objects", "n_features", "lmbda"), [(4, 5, 0.02), (5, 4, 0.1)])
 def test_a_plain_minimisation_over_all_weights_gets_as_far(
-    n_objects: int, n_features: int, strength: float
+    n_objects: int, n_features: int, lmbda: float
 ) -> None:
-    X, triplets = planted(n_objects, n_features, n_triplets=40)
+    X, triplets = planted(n_objects, n_features, n_triplets=20)
 
     def plain(parameters: np.ndarray) -> float:
         W, b = np.split(parameters, [n_features**2])
-        return objective(W.reshape(n_features, n_features), b, X, triplets, strength)
+        return objective(W.reshape(n_features, n_features), b, X, triplets, lmbda)
 
     start = np.concatenate([np.eye(n_features).ravel() / 2, np.zeros(n_features)])
     expected = minimize(plain, start, method="L-BFGS-B", options={"maxfun": 20_000}).fun
-    fitted = AlignmentTransform("naive", strength=strength, **PRECISE).fit(X, triplets)
+    fitted = AlignmentTransform("naive", lmbda=lmbda, **PRECISE).fit(X, triplets)
     assert reached(fitted, X, triplets) == pytest.approx(expected, abs=1e-3)
     assert fitted.weights_.shape == (n_features, n_features)
     assert fitted.bias_.shape == (n_features,)
@@ -141,7 +140,7 @@ def test_directions_in_which_no_object_lies_are_forgotten() -> None:
 @pytest.mark.parametrize(("n_objects", "n_features"), [(40, 8), (12, 30)])
 def test_aligned_similarities_agree_with_people(n_objects: int, n_features: int) -> None:
     X, triplets = planted(n_objects, n_features)
-    aligned = AlignmentTransform("naive", strength=0.01).fit_transform(X, triplets)
+    aligned = AlignmentTransform("naive", lmbda=0.01).fit_transform(X, triplets)
     before, after = (
         odd_one_out_accuracy(Z, triplets, similarity="dot") for Z in (X - X.mean(), aligned)
     )
@@ -151,7 +150,7 @@ def test_aligned_similarities_agree_with_people(n_objects: int, n_features: int)
 
 def test_what_was_learnt_holds_for_judgments_not_seen() -> None:
     X, triplets = planted(40, 8, n_triplets=3000)
-    fitted = AlignmentTransform("naive", strength=0.01).fit(X, triplets[:2000])
+    fitted = AlignmentTransform("naive", lmbda=0.01).fit(X, triplets[:2000])
     before, after = (
         odd_one_out_accuracy(Z, triplets[2000:], similarity="dot")
         for Z in (X - X.mean(), fitted.transform(X))
@@ -171,7 +170,7 @@ def test_the_transform_is_affine_in_standardised_features() -> None:
 
 @pytest.mark.parametrize(("n_objects", "n_features"), [(20, 5), (6, 10)])
 def test_the_order_of_the_kept_pair_does_not_matter(n_objects: int, n_features: int) -> None:
-    X, triplets = planted(n_objects, n_features)
+    X, triplets = planted(n_objects, n_features, n_triplets=200)
     one, other = (
         AlignmentTransform("naive", **PRECISE).fit(X, some)
         for some in (triplets, triplets[:, [1, 0, 2]])
@@ -179,7 +178,7 @@ def test_the_order_of_the_kept_pair_does_not_matter(n_objects: int, n_features: 
     assert reached(one, X, triplets) == pytest.approx(reached(other, X, triplets), abs=1e-4)
     for kind in KINDS:
         local = X[::2] if kind == "glocal" else None
-        options = {"strength": 0.1, "fit_intercept": False, **PRECISE}
+        options = {"lmbda": 0.1, "fit_intercept": False, **PRECISE}
         losses = [
             AlignmentTransform(kind, **options).fit(X, some, local=local).loss_
             for some in (triplets, triplets[:, [1, 0, 2]])
@@ -237,8 +236,8 @@ def test_fitting_leaves_the_data_alone() -> None:
 def test_a_strong_penalty_leaves_nothing() -> None:
     X, triplets = planted(20, 5)
     norms = [
-        np.linalg.norm(AlignmentTransform("naive", strength=strength).fit(X, triplets).weights_)
-        for strength in (0.01, 0.1, 100.0)
+        np.linalg.norm(AlignmentTransform("naive", lmbda=lmbda).fit(X, triplets).weights_)
+        for lmbda in (0.01, 0.1, 100.0)
     ]
     assert norms[0] > norms[1] > norms[2]
     assert norms[2] < 1e-6
@@ -248,10 +247,10 @@ def test_it_is_a_scikit_learn_estimator() -> None:
     X, triplets = planted(12, 5)
     parameters = {
         "kind": "glocal",
-        "strength": 0.5,
+        "lmbda": 0.5,
         "fit_intercept": False,
         "temperature": 2.0,
-        "locality": 0.2,
+        "alpha": 0.2,
         "local_temperature": 0.5,
         "tol": 1e-5,
         "max_iter": 50,
@@ -260,8 +259,27 @@ def test_it_is_a_scikit_learn_estimator() -> None:
     copy = clone(transform)
     assert copy.get_params() == transform.get_params() == parameters
     assert not hasattr(copy, "weights_")
-    assert copy.set_params(strength=0.2).strength == 0.2
+    assert copy.set_params(lmbda=0.2).lmbda == 0.2
     assert 1 <= transform.n_iter_ <= 50
+
+
+def test_features_keep_their_names_and_tables_come_out() -> None:
+    X, triplets = planted(12, 5)
+    table = pd.DataFrame(X, columns=[*"abcde"], index=[*"qrstuvwxyz12"])
+    transform = AlignmentTransform().fit(X, triplets)
+    named = AlignmentTransform().set_output(transform="pandas").fit(table, triplets)
+    assert transform.n_features_in_ == named.n_features_in_ == 5
+    assert named.feature_names_in_.tolist() == [*"abcde"]
+    found = named.transform(table)
+    assert found.columns.tolist() == [f"alignmenttransform{number}" for number in range(5)]
+    assert found.index.equals(table.index)
+    np.testing.assert_allclose(found, transform.transform(X), rtol=1e-6)
+    pd.testing.assert_frame_equal(clone(named).fit_transform(table, triplets), found)
+    with pytest.raises(ValueError, match="feature names should match"):
+        named.transform(table[[*"edcba"]])
+    assert named.score(table, triplets) == transform.score(X, triplets)
+    held_out = cross_validate(named, table, triplets)
+    np.testing.assert_array_equal(held_out.before, cross_validate(transform, X, triplets).before)
 
 
 def test_no_more_iterations_than_allowed_and_a_warning_where_they_run_out() -> None:
@@ -290,15 +308,15 @@ def test_features_of_another_layer_are_named() -> None:
     ("options", "message"),
     [
         ({"kind": "local"}, "kind is 'local'; choose 'naive', 'global' or 'glocal'"),
-        ({"kind": "glocal"}, "local is missing for kind 'glocal'; give a second set"),
+        ({"kind": "glocal"}, "local is missing for kind 'glocal'; 'glocal' alone"),
         ({"temperature": 0}, "temperature is 0; give a positive, finite number"),
         ({"local_temperature": np.inf}, "local_temperature is inf; give a positive, finite"),
-        ({"locality": 1.0}, "locality is 1.0; give a share from 0 to below 1"),
-        ({"strength": 0.0}, "strength is 0.0; give a positive, finite number"),
-        ({"strength": -1}, "strength is -1; give a positive, finite number"),
-        ({"strength": np.nan}, "strength is nan; give a positive, finite number"),
-        ({"strength": "a"}, "strength is 'a'; give a positive, finite number"),
-        ({"strength": 1j}, "strength is 1j; give a positive, finite number"),
+        ({"alpha": 1.0}, "alpha is 1.0; give a share from 0 to below 1"),
+        ({"lmbda": 0.0}, "lmbda is 0.0; give a positive, finite number"),
+        ({"lmbda": -1}, "lmbda is -1; give a positive, finite number"),
+        ({"lmbda": np.nan}, "lmbda is nan; give a positive, finite number"),
+        ({"lmbda": "a"}, "lmbda is 'a'; give a positive, finite number"),
+        ({"lmbda": 1j}, "lmbda is 1j; give a positive, finite number"),
         ({"tol": -1.0}, "tol is -1.0; give a positive, finite number"),
         ({"max_iter": 0}, "max_iter is 0; give at least 1"),
         ({"max_iter": 1.5}, "max_iter is 1.5; give a whole number"),
@@ -328,9 +346,13 @@ def with_value(value: float) -> np.ndarray:
         (1e-170 * np.eye(4), [[0, 1, 2]], "X is constant, or varies beyond"),
         (1e200 * np.eye(4), [[0, 1, 2]], "X is constant, or varies beyond"),
         (np.eye(4), [[0, 1, 4]], r"triplets row 0 is \[0, 1, 4\], but X has rows 0 to 3"),
-        (np.eye(4), [[0.0, 1.0, 2.0]], r"triplets has dtype float64; give integer rows"),
+        (np.eye(4), [[0.0, 1.0, 2.5]], r"triplets row 0 is \[0.0, 1.0, 2.5\]"),
         (np.eye(4), [[0, 1, 2, 3]], r"triplets has shape \(1, 4\); give a non-empty array"),
-        (np.eye(4), [[0, 1, 1]], r"triplets row 0 is \[0, 1, 1\]; give three different objects"),
+        (
+            np.eye(4),
+            [[0, 1, 1]],
+            r"triplets row 0 is \[0, 1, 1\], .*; give three different",
+        ),
         (np.eye(4), [], r"triplets has shape \(0,\); give a non-empty array"),
     ],
 )
@@ -347,7 +369,7 @@ def test_a_mistake_in_the_data_is_named(X: np.ndarray, triplets: list, message: 
         (np.ones((1, 5)), "local has one row, and no neighbours to keep"),
         (
             np.full((3, 5), planted(12, 5)[0].mean()),
-            "local row 0 equals the mean of X in every feature",
+            "local row 0 is the mean of X in every feature",
         ),
     ],
 )
@@ -363,7 +385,7 @@ def test_a_mistake_in_the_second_set_is_named(local: np.ndarray, message: str) -
     [
         (
             [[1.0, 0.0]],
-            r"probabilities has shape \(1, 2\), but there are 1 triplets; give \(1, 3\)",
+            r"probabilities has shape \(1, 2\); give \(1, 3\)",
         ),
         ([[0.5, 0.4, 0.0]], r"probabilities row 0 is \[0.5, 0.4, 0.0\]; .* sum to one"),
         ([[1.5, -0.5, 0.0]], r"probabilities row 0 is \[1.5, -0.5, 0.0\]"),
@@ -394,7 +416,7 @@ def loss_in_words(
     choices = -(targets * log_softmax(np.stack([S[i, j], S[i, k], S[j, k]], 1), axis=1))
     loss = choices.sum(axis=1).mean()
     if fitted.kind == "naive":
-        return loss + fitted.strength * np.linalg.norm(W)
+        return loss + fitted.lmbda * np.linalg.norm(W)
     away = np.linalg.norm(W - np.trace(W) / len(W) * np.eye(len(W))) ** 2
     if fitted.kind == "glocal":
 
@@ -405,8 +427,8 @@ def loss_in_words(
             return log_softmax(cosines, axis=1)
 
         kept = -(np.exp(near(local)) * near(local @ W + b)).sum(axis=1).mean()
-        loss = (1 - fitted.locality) * loss + fitted.locality * kept
-    return loss + fitted.strength * away
+        loss = (1 - fitted.alpha) * loss + fitted.alpha * kept
+    return loss + fitted.lmbda * away
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
@@ -420,7 +442,7 @@ def test_each_kind_ends_where_its_objective_is_flat(
     targets = rng.dirichlet([4.0, 1.0, 1.0], size=len(triplets))
     local = rng.normal(size=(8, n_features)) if kind == "glocal" else None
     fitted = AlignmentTransform(
-        kind, strength=0.05, fit_intercept=fit_intercept, temperature=1.5, **PRECISE
+        kind, lmbda=0.05, fit_intercept=fit_intercept, temperature=1.5, **PRECISE
     ).fit(X, triplets, targets, local=local)
 
     def value(W: np.ndarray, b: np.ndarray) -> float:
@@ -438,12 +460,12 @@ def test_each_kind_ends_where_its_objective_is_flat(
         assert (ahead - behind) / 2e-5 == pytest.approx(0, abs=3e-3)
 
 
-@pytest.mark.parametrize(("n_objects", "n_features"), [(4, 6), (4, 12), (7, 4)])
+@pytest.mark.parametrize(("n_objects", "n_features"), [(4, 5), (5, 4)])
 def test_a_plain_minimisation_of_the_global_objective_gets_as_far(
     n_objects: int, n_features: int
 ) -> None:
     X, triplets = planted(n_objects, n_features, n_triplets=30)
-    fitted = AlignmentTransform("global", strength=0.05, **PRECISE).fit(X, triplets)
+    fitted = AlignmentTransform("global", lmbda=0.05, **PRECISE).fit(X, triplets)
     targets = np.tile([1.0, 0.0, 0.0], (len(triplets), 1))
 
     def plain(parameters: np.ndarray) -> float:
@@ -483,7 +505,7 @@ def test_the_probabilities_that_a_transform_generated_are_found_again() -> None:
     standardised = (X - X.mean()) / X.std()
     W = 0.6 * np.eye(6) + 0.3 * rng.normal(size=(6, 6))
     truth = odd_one_out_probabilities(standardised @ W, triplets, similarity="dot")
-    fitted = AlignmentTransform("global", strength=1e-7, **PRECISE).fit(X, triplets, truth)
+    fitted = AlignmentTransform("global", lmbda=1e-7, **PRECISE).fit(X, triplets, truth)
     found = odd_one_out_probabilities(fitted.transform(X), triplets, similarity="dot")
     np.testing.assert_allclose(found, truth, atol=0.01)
     # What is seen of W is W times its transpose.
@@ -493,14 +515,14 @@ def test_the_probabilities_that_a_transform_generated_are_found_again() -> None:
 @may_collapse
 def test_an_infinite_penalty_gives_back_the_space_up_to_scale_or_nothing() -> None:
     X, triplets = planted(20, 5)
-    weights = AlignmentTransform("global", strength=1e6).fit(X, triplets).weights_
+    weights = AlignmentTransform("global", lmbda=1e6).fit(X, triplets).weights_
     assert weights[0, 0] > 0.01
     np.testing.assert_allclose(weights, weights[0, 0] * np.eye(5), atol=1e-4 * weights[0, 0])
     X, triplets = planted(6, 15)
-    weights = AlignmentTransform("global", strength=1e6).fit(X, triplets).weights_
+    weights = AlignmentTransform("global", lmbda=1e6).fit(X, triplets).weights_
     np.testing.assert_allclose(weights, weights[0, 0] * np.eye(15), atol=1e-4 * weights[0, 0])
-    for strength in (10.0, 1e6):
-        naive = AlignmentTransform("naive", strength=strength).fit(X, triplets)
+    for lmbda in (10.0, 1e6):
+        naive = AlignmentTransform("naive", lmbda=lmbda).fit(X, triplets)
         assert naive.loss_ == pytest.approx(np.log(3))
         assert not naive.weights_.any()
         assert not naive.bias_.any()
@@ -516,9 +538,9 @@ def test_gradients_are_those_of_finite_differences(seed: int) -> None:
     losses = {
         "choices": _choices(triplets, None, 0.7),
         "probabilities": _choices(triplets, targets, 0.7),
-        "locality": _locality(X, 0.4),
-        "naive": AlignmentTransform("naive", strength=0.3)._penalty,
-        "global": AlignmentTransform("global", strength=0.3)._penalty,
+        "alpha": _neighborhoods(X, 0.4),
+        "naive": AlignmentTransform("naive", lmbda=0.3)._penalty,
+        "global": AlignmentTransform("global", lmbda=0.3)._penalty,
     }
     for name, loss in losses.items():
         point = (Z[:3] if name in ("naive", "global") else Z).copy()
@@ -530,7 +552,7 @@ def test_gradients_are_those_of_finite_differences(seed: int) -> None:
         np.testing.assert_allclose(gradient.ravel(), numeric, atol=2e-5, err_msg=name)
 
 
-def test_locality_keeps_who_is_near_whom() -> None:
+def test_neighborhoods_keeps_who_is_near_whom() -> None:
     X, triplets = planted(30, 10)
     rng = np.random.default_rng(3)
     local = 3 + 2 * rng.normal(size=(60, 10))
@@ -544,18 +566,18 @@ def test_locality_keeps_who_is_near_whom() -> None:
             nearest.append((Z @ Z.T - 2 * np.eye(len(Z))).argmax(axis=1))
         return float((nearest[0] == nearest[1]).mean())
 
-    options = {"strength": 1e-3}
+    options = {"lmbda": 1e-3}
     far = AlignmentTransform("global", **options).fit(X, triplets)
-    near = AlignmentTransform("glocal", locality=0.9, **options).fit(X, triplets, local=local)
+    near = AlignmentTransform("glocal", alpha=0.9, **options).fit(X, triplets, local=local)
     assert kept(near) > kept(far) + 0.2
-    nothing = AlignmentTransform("glocal", locality=0.0, **options).fit(X, triplets, local=local)
+    nothing = AlignmentTransform("glocal", alpha=0.0, **options).fit(X, triplets, local=local)
     np.testing.assert_allclose(nothing.loss_, far.loss_, rtol=1e-6)
 
 
 def test_the_number_of_threads_changes_nothing() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 8))
-    triplets = triplets_from_similarity(X[:, :3] @ X[:, :3].T, n_triplets=60_000, random_state=0)
+    triplets = triplets_from_similarity(X[:, :3] @ X[:, :3].T, n_triplets=20_000, random_state=0)
     before = numba.get_num_threads()
     weights = []
     try:
@@ -571,7 +593,7 @@ def test_the_number_of_threads_changes_nothing() -> None:
 
 def test_the_score_is_the_accuracy_of_the_aligned_space() -> None:
     X, triplets = planted(20, 5)
-    fitted = AlignmentTransform("naive", strength=0.01).fit(X, triplets)
+    fitted = AlignmentTransform("naive", lmbda=0.01).fit(X, triplets)
     expected = odd_one_out_accuracy(fitted.transform(X), triplets, similarity="dot")
     assert fitted.score(X, triplets) == expected
     assert fitted.score(X, triplets, similarity="cosine") == odd_one_out_accuracy(
@@ -587,6 +609,7 @@ def test_a_transform_comes_back_from_its_file(tmp_path: Path) -> None:
     fitted.to_npz(path)
     assert [file.name for file in tmp_path.iterdir()] == ["transform.npz"]
     again = AlignmentTransform.from_npz(path)
+    assert again.n_features_in_ == len(again.get_feature_names_out()) == 5
     np.testing.assert_array_equal(again.transform(X), fitted.transform(X))
     with np.load(path) as file:
         expected = (X - file["mean"]) / file["std"] @ file["weights"] + file["bias"]
@@ -596,7 +619,7 @@ def test_a_transform_comes_back_from_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"weights": None}, "holds no array 'weights'; a transform has weights, mean and std"),
+        ({"weights": None}, r"has arrays of shapes \{'bias': \(4,\).*give finite weights"),
         ({"mean": np.zeros(4)}, r"has arrays of shapes .*'mean': \(4,\).*give finite"),
         ({"bias": np.zeros((2, 2))}, "give finite weights"),
         ({"weights": np.array(1.0)}, "give finite weights"),
@@ -664,16 +687,16 @@ def test_no_object_of_a_test_triplet_was_trained_on(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(AlignmentTransform, "fit", noted)
     folds = fit_folds(
-        AlignmentTransform("global", tol=1e-3), X, triplets, strengths=[0.01, 1.0], n_repeats=2
+        AlignmentTransform("global", tol=1e-3), X, triplets, lmbdas=[0.01, 1.0], n_repeats=2
     )
     n_folds = 0
     for fold in folds:
         n_folds += 1
-        # Two inner folds at two strengths, and the fit that is judged.
+        # Two inner folds at two lmbdas, and the fit that is judged.
         assert len(trained) == 2 * 2 + 1
         assert not set(fold.triplets.ravel()) & set.union(*trained)
         assert len(trained[-1]) == 12
-        assert fold.transform.strength in (0.01, 1.0)
+        assert fold.transform.lmbda in (0.01, 1.0)
         trained.clear()
     assert n_folds == 6
 
@@ -701,7 +724,7 @@ def test_objects_that_nobody_judged_change_nothing() -> None:
         assert beside.std_ == X.std()
         np.testing.assert_array_equal(beside.transform(X), alone.transform(X))
     alone, beside = (
-        cross_validate(AlignmentTransform(), Z, triplets, strengths=[0.01, 0.1])
+        cross_validate(AlignmentTransform(), Z, triplets, lmbdas=[0.01, 0.1])
         for Z in (X, np.concatenate([X, X[:2]]))
     )
     assert alone.after.mean() == pytest.approx(beside.after.mean(), abs=0.1)
@@ -715,7 +738,7 @@ def test_the_default_transform_leaves_a_space_that_can_be_judged() -> None:
     Z = AlignmentTransform().fit_transform(X, triplets)
     assert 1 / 3 < odd_one_out_accuracy(Z, triplets) < 0.5
     with pytest.warns(
-        CollapseWarning, match=r"^the fit found .* strength than 0\.1, or kind 'global'$"
+        CollapseWarning, match=r"^the fit found .* lmbda than 0\.1, or kind 'global'$"
     ):
         assert not AlignmentTransform("naive").fit(X, triplets).weights_.any()
 
@@ -725,16 +748,16 @@ def test_a_fold_of_which_nothing_is_left_is_at_chance() -> None:
     X, triplets = planted(30, 5, n_triplets=2000)
     for similarity in ("cosine", "dot", "euclidean"):
         held_out = cross_validate(
-            AlignmentTransform("naive", strength=1e3), X, triplets, similarity=similarity
+            AlignmentTransform("naive", lmbda=1e3), X, triplets, similarity=similarity
         )
         assert (held_out.after == 1 / 3).all()
         assert held_out.before.mean() > 1 / 3
 
 
-def test_a_strength_that_leaves_nothing_is_passed_over_in_silence() -> None:
-    X, triplets = planted(60, 6, n_triplets=6000)
-    folds = fit_folds(AlignmentTransform("naive"), X, triplets, strengths=[1e-3, 1e3])
-    assert [fold.transform.strength for fold in folds] == [1e-3] * 3
+def test_a_lmbda_that_leaves_nothing_is_passed_over_in_silence() -> None:
+    X, triplets = planted(40, 5, n_triplets=3000)
+    folds = fit_folds(AlignmentTransform("naive"), X, triplets, lmbdas=[1e-3, 1e3])
+    assert [fold.transform.lmbda for fold in folds] == [1e-3] * 3
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "bfloat16"])
@@ -766,25 +789,25 @@ def test_objects_that_are_alike_but_for_rounding_allow_no_fit() -> None:
 
 
 def test_what_was_planted_holds_for_objects_not_seen() -> None:
-    X, triplets = planted(60, 6, n_triplets=6000)
+    X, triplets = planted(40, 5, n_triplets=3000)
     held_out = cross_validate(
-        AlignmentTransform("global", strength=0.01), X, triplets, similarity="dot"
+        AlignmentTransform("global", lmbda=0.01), X, triplets, similarity="dot"
     )
     gain = mean_over_objects(held_out.after - held_out.before, held_out.triplets)
     assert held_out.after.mean() > 0.9
     assert gain.ci_low > 0.1
 
 
-def test_the_strength_of_the_highest_accuracy_is_chosen() -> None:
-    X, triplets = planted(60, 6, n_triplets=6000)
+def test_the_lmbda_of_the_highest_accuracy_is_chosen() -> None:
+    X, triplets = planted(40, 5, n_triplets=3000)
     held_out = cross_validate(
-        AlignmentTransform("naive"), X, triplets, strengths=[1e-3, 1e3], n_folds=3
+        AlignmentTransform("naive"), X, triplets, lmbdas=[1e-3, 1e3], n_folds=3
     )
-    assert held_out.strengths.tolist() == [1e-3] * 3
+    assert held_out.lmbdas.tolist() == [1e-3] * 3
 
 
 def reference_scheme(
-    X: np.ndarray, triplets: np.ndarray, strength: float, *, n_epochs: int
+    X: np.ndarray, triplets: np.ndarray, lmbda: float, *, n_epochs: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The published scheme: minibatches of 256 triplets, Adam, to convergence."""
     torch.manual_seed(0)
@@ -798,7 +821,7 @@ def reference_scheme(
             i, j, k = (features @ W + b)[batch].unbind(dim=1)
             dots = torch.stack([(i * j).sum(1), (i * k).sum(1), (j * k).sum(1)], dim=1)
             away = W - torch.eye(len(W)) * W.diag().mean()
-            loss = -torch.log_softmax(dots, dim=1)[:, 0].mean() + strength * (away**2).sum()
+            loss = -torch.log_softmax(dots, dim=1)[:, 0].mean() + lmbda * (away**2).sum()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -806,6 +829,7 @@ def reference_scheme(
     return W.detach().numpy(), b.detach().numpy()
 
 
+@pytest.mark.slow
 def test_minibatches_trained_to_convergence_are_as_accurate_on_objects_not_seen() -> None:
     X, triplets = planted(60, 6, n_triplets=6000)
     # One judgment in five is a guess, so that there is something to be wrong about.
@@ -814,7 +838,7 @@ def test_minibatches_trained_to_convergence_are_as_accurate_on_objects_not_seen(
     triplets[guessed] = rng.permuted(triplets[guessed], axis=1)
     gains, tested = [], []
     for training, test in object_folds(triplets, 60, n_folds=3):
-        fitted = AlignmentTransform("global", strength=0.01).fit(X, training)
+        fitted = AlignmentTransform("global", lmbda=0.01).fit(X, training)
         W, b = reference_scheme(X, training, 0.01, n_epochs=200)
         chosen = np.tile([1.0, 0.0, 0.0], (len(training), 1))
         theirs = loss_in_words(fitted, W, b, X, training, chosen, None)
@@ -831,13 +855,11 @@ def test_minibatches_trained_to_convergence_are_as_accurate_on_objects_not_seen(
     assert abs(difference.value) < 0.02
 
 
-def test_too_few_objects_to_choose_a_strength_are_named() -> None:
+def test_too_few_objects_to_choose_a_lmbda_are_named() -> None:
     X = np.random.default_rng(0).normal(size=(8, 3))
     triplets = np.array([*combinations(range(8), 3)])
-    with pytest.raises(
-        ValueError, match="training objects are too few to choose among 2 strengths"
-    ):
-        cross_validate(AlignmentTransform("naive"), X, triplets, strengths=[0.1, 1.0], n_folds=2)
+    with pytest.raises(ValueError, match="lmbdas has 2 for 4 training objects"):
+        cross_validate(AlignmentTransform("naive"), X, triplets, lmbdas=[0.1, 1.0], n_folds=2)
 
 
 @pytest.mark.parametrize(
@@ -846,9 +868,9 @@ def test_too_few_objects_to_choose_a_strength_are_named() -> None:
         ("global", {"n_repeats": 0}, "n_repeats is 0; give at least 1"),
         ("global", {"n_folds": 7}, "n_folds is 7 for 18 objects"),
         ("global", {"n_folds": 2.5}, "n_folds is 2.5; give a whole number"),
-        ("global", {"strengths": ["a", "b"]}, "strengths has dtype <U1; give numbers"),
-        ("global", {"strengths": [[1.0], [1.0, 2.0]]}, "strengths is no array"),
-        ("glocal", {}, "kind is 'glocal', which needs a second set of features for each fold"),
+        ("global", {"lmbdas": ["a", "b"]}, "lmbdas has dtype <U1; give numbers"),
+        ("global", {"lmbdas": [[1.0], [1.0, 2.0]]}, "lmbdas is no array"),
+        ("glocal", {}, "kind is 'glocal'; fit it to the folds"),
     ],
 )
 def test_a_mistake_in_the_folds_is_named(kind: str, options: dict, message: str) -> None:
@@ -859,10 +881,11 @@ def test_a_mistake_in_the_folds_is_named(kind: str, options: dict, message: str)
 
 def test_triplets_that_leave_no_fold_are_named() -> None:
     X = np.random.default_rng(0).normal(size=(9, 3))
-    with pytest.raises(ValueError, match="none of 3 folds of 9 objects holds both"):
+    with pytest.raises(ValueError, match="n_folds is 3 and empties folds"):
         cross_validate(AlignmentTransform("naive"), X, [[0, 1, 2]], n_folds=3)
 
 
+@pytest.mark.slow
 def test_people_are_better_predicted_by_categories_that_a_transform_weighs(
     people: np.ndarray,
 ) -> None:
@@ -881,12 +904,13 @@ def test_people_are_better_predicted_by_categories_that_a_transform_weighs(
         assert held_out.after.mean() == pytest.approx(after, abs=0.003)
 
 
+@pytest.mark.slow
 def test_one_embedding_of_things_is_brought_nearer_to_the_other(
     spose: np.ndarray, vice: np.ndarray
 ) -> None:
     triplets = triplets_from_similarity(vice @ vice.T, n_triplets=200_000, random_state=0)
     held_out = cross_validate(
-        AlignmentTransform("naive", strength=0.01, tol=1e-5), spose, triplets, similarity="dot"
+        AlignmentTransform("naive", lmbda=0.01, tol=1e-5), spose, triplets, similarity="dot"
     )
     gain = mean_over_objects(held_out.after - held_out.before, held_out.triplets)
     assert gain.ci_low > 0

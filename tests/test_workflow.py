@@ -1,5 +1,9 @@
-"""The workflow as its users run it: to the end, again, after damage, after a kill, with a model."""
+"""The workflow as its users run it: to the end, again, after damage, after a kill, with a model.
 
+All of it is slow: it needs the miniature study, which is run once.
+"""
+
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import numpy as np
@@ -15,12 +20,20 @@ import pandas as pd
 import pytest
 from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
-from convexlib import book, steps, tables
+from convexlib import book, measures, pipeline, tables
 from convexlib import study as studies
+from convexlib.models.representations import load
 from convexlib.store import ROOT
 from tests.conftest import BIN, TINY, Workflow, save_small_vit
 
-KINDS = ("models", "representations", "measures")
+KINDS = ("models", "representations", "transforms", "measures")
+N_MODELS = 12
+N_MEASURED = N_MODELS * len(measures.names())
+TWO = "vit-base-pretrained vit-base-finetuned"
+
+
+def stored(workflow: Workflow, *kinds: str) -> dict[Path, int]:
+    return {path: at for kind in kinds for path, at in workflow.stored(kind).items()}
 
 
 def test_every_notebook_is_executed_and_every_page_rendered(workflow: Workflow) -> None:
@@ -34,36 +47,83 @@ def test_every_notebook_is_executed_and_every_page_rendered(workflow: Workflow) 
 
 
 def test_a_second_run_has_nothing_to_do(workflow: Workflow) -> None:
-    before = {kind: workflow.stored(kind) for kind in (*KINDS, "notebooks")}
+    kinds = ("stimuli", "judgments", *KINDS, "notebooks", "site")
+    before = stored(workflow, *kinds)
+    (stamp,) = workflow.site.glob("built-site-*")
+    published = workflow.site.stat().st_ino
     done = workflow.run()
     assert "Nothing to be done" in done.stdout
-    assert before == {kind: workflow.stored(kind) for kind in (*KINDS, "notebooks")}
+    assert before == stored(workflow, *kinds)
+    assert (stamp.is_file(), workflow.site.stat().st_ino) == (True, published)
+
+
+def test_one_result_can_be_made_again_and_its_page_with_it(workflow: Workflow) -> None:
+    before = stored(workflow, *KINDS, "notebooks", "site")
+    published = workflow.site.stat().st_ino
+    workflow.run(again="notebooks/layer_curves")
+    after = stored(workflow, *KINDS, "notebooks", "site")
+    changed = {path.name.rsplit("-", 1)[0] for path in before if before[path] != after[path]}
+    assert before.keys() == after.keys()
+    assert changed == {"layer_curves", "site"}
+    assert workflow.site.stat().st_ino != published
+    assert (workflow.site / "notebooks" / "layer_curves.html").is_file()
+
+
+def test_why_a_result_is_made_anew_is_said_and_making_it_is_all_that_is_done(
+    workflow: Workflow,
+) -> None:
+    name = "measures/convexity/vit-base-pretrained-seed0"
+    assert workflow.convexlib("why", str(TINY), name).stdout == (
+        f"tiny/{name} is stored and whole\n"
+    )
+    setting = ["--settings", "{n_neighbors: 4}"]
+    said = workflow.convexlib("why", str(TINY), name, *setting)
+    assert "inputs n_neighbors was 5 and is 4" in said.stdout
+    before = stored(workflow, *KINDS)
+    done = workflow.convexlib("make", str(TINY), name, *setting)
+    assert done.returncode == 0, done.stderr
+    (new,) = stored(workflow, *KINDS).keys() - before.keys()
+    assert new.name.startswith("vit-base-pretrained-seed0-")
+    assert new.parent.name == "convexity"
 
 
 def test_a_damaged_result_is_reported_and_computed_again_as_it_was(
     workflow: Workflow, tiny_results: studies.Study
 ) -> None:
     before = tables.layer_measures(tiny_results)
-    kept = workflow.stored("models") | workflow.stored("representations")
-    damaged = steps.measures(tiny_results, tiny_results.models[0]).folder / "layers.parquet"
+    kept = stored(workflow, *KINDS[:-1])
+    damaged = pipeline.measure(tiny_results, tiny_results.models[0], "convexity").folder
+    damaged = damaged / "rows.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-7])
     done = workflow.run()
     assert f"stored result {damaged.parent} is damaged" in done.stdout
     pd.testing.assert_frame_equal(tables.layer_measures(tiny_results), before)
-    assert kept == workflow.stored("models") | workflow.stored("representations")
+    assert kept == stored(workflow, *KINDS[:-1])
 
 
+@pytest.mark.parametrize(
+    ("setting", "n_fitted"),
+    [({"n_neighbors": 6}, 0), ({"transform": {"lmbda": 0.2, "n_folds": 3}}, 4)],
+)
 def test_a_changed_setting_recomputes_what_it_touches_and_nothing_else(
-    workflow: Workflow, tmp_path: Path
+    workflow: Workflow, setting: dict[str, Any], n_fitted: int
 ) -> None:
-    changed = tmp_path / "tiny.yaml"
-    changed.write_text(TINY.read_text().replace("n_neighbors: 5", "n_neighbors: 6"))
-    kept = workflow.stored("models") | workflow.stored("representations")
-    measured = workflow.stored("measures")
-    done = workflow.convexlib("measure", str(changed), "vit-base")
+    kept = stored(workflow, "stimuli", "judgments", "models", "representations")
+    fits, measured = workflow.stored("transforms"), workflow.stored("measures")
+    options = ["--settings", json.dumps(setting)]
+    done = workflow.convexlib("make", str(TINY), "measure_vit-base", *options)
     assert done.returncode == 0, done.stderr
-    assert kept == workflow.stored("models") | workflow.stored("representations")
-    assert len(workflow.stored("measures")) == len(measured) + 4
+    assert kept == stored(workflow, "stimuli", "judgments", "models", "representations")
+    assert len(workflow.stored("transforms")) == len(fits) + n_fitted
+    new = workflow.stored("measures").keys() - measured.keys()
+    touched = {path.parent.name for path in new}
+    assert len(new) == 4 * len(touched)
+    study = studies.load(str(TINY))
+    of_model = pipeline.all_measures(study)[study.models[0].id]
+    wanted = "transforms" if n_fitted else "n_neighbors"
+    asks = {name for name, result in of_model.items() if wanted in result.inputs}
+    assert set() < asks < of_model.keys()
+    assert touched == asks
 
 
 @contextmanager
@@ -99,10 +159,10 @@ def test_a_run_killed_again_and_again_resumes_without_redoing_what_was_finished(
     with running(killed):
         until(lambda: len(killed.stored("models")) >= 3)
     finished = killed.stored("models")
-    assert 3 <= len(finished) < 12
+    assert 3 <= len(finished) < N_MODELS
     # When some measures of a batch are written and others are not; and, since a workflow may set
     # these aside before it goes on, once more just after.
-    for n_measured in (1, 2, 3):
+    for n_measured in (1, 9, 30):
         with running(killed):
             until(lambda n=n_measured: len(killed.stored("measures")) >= n)
     rng = np.random.default_rng(int(os.environ.get("CONVEXLIB_KILLS", "1")))
@@ -111,14 +171,14 @@ def test_a_run_killed_again_and_again_resumes_without_redoing_what_was_finished(
             time.sleep(rng.uniform(3, 20))
     killed.run()
     after = killed.stored("models")
-    assert len(after) == 12
+    assert len(after) == N_MODELS
     assert all(after[path] == written for path, written in finished.items())
-    assert len(killed.stored("measures")) == 12
+    assert len(killed.stored("measures")) == N_MEASURED
     assert "Nothing to be done" in killed.run().stdout
     # Two runs from nothing, one of them killed on the way, give identical tables.
     for measured in killed.stored("measures"):
         other = workflow.results / measured.relative_to(killed.results)
-        first, second = (pd.read_parquet(p / "layers.parquet") for p in (measured, other))
+        first, second = (pd.read_parquet(p / "rows.parquet") for p in (measured, other))
         pd.testing.assert_frame_equal(first, second, check_exact=True)
 
 
@@ -142,16 +202,16 @@ def test_an_added_model_joins_the_figures_and_nothing_else_is_computed(
     workflow: Workflow, new_model: Path
 ) -> None:
     before = {kind: workflow.stored(kind) for kind in KINDS}
-    added = Workflow(workflow.folder)
-    added.run(add_models=str(new_model), site=str(new_model.parent / "html"))
+    workflow.run(add_models=str(new_model), site=str(new_model.parent / "html"))
     after = {kind: workflow.stored(kind) for kind in KINDS}
     assert before["models"] == after["models"]
     for kind in KINDS[1:]:
         assert before[kind].items() <= after[kind].items()
-        (new,) = after[kind].keys() - before[kind].keys()
-        assert new.name.startswith("my-model-")
-    (new,) = after["measures"].keys() - before["measures"].keys()
-    assert pd.read_parquet(new / "layers.parquet")["layer"].max() == 4
+        new = after[kind].keys() - before[kind].keys()
+        assert all(path.name.startswith("my-model-") for path in new)
+        assert len(new) == (len(measures.names()) if kind == "measures" else 1)
+    for path in after["measures"].keys() - before["measures"].keys():
+        assert pd.read_parquet(path / "rows.parquet")["layer"].max() == 4
     page = new_model.parent / "html" / "notebooks" / "layer_curves.html"
     assert "my-model" in page.read_text()
 
@@ -164,8 +224,10 @@ def test_a_comparison_of_models_alone_says_what_it_lacks(
     models = ["vit-base-pretrained", str(new_model)]
     alone = book.executed(studies.load(str(TINY), models=models), "fine_tuning_deltas").get()
     assert workflow.stored("models") == before
-    text = nbformat.read(alone / "fine_tuning_deltas.ipynb", as_version=4).cells[-1].source
-    assert "{glue:text}" not in text  # rows of numbers that are not there
+    cells = nbformat.read(alone / "fine_tuning_deltas.ipynb", as_version=4).cells
+    *told, rerun = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    assert "{glue:text}" not in told[-1]  # rows of numbers that are not there
+    assert "Rerun this page" in rerun
     (figure,) = figures(alone / "fine_tuning_deltas.ipynb")
     assert "no pair of pretrained and fine-tuned" in figure
 
@@ -192,29 +254,12 @@ def figures(notebook: Path) -> list[str]:
     return [image for image in images if image]
 
 
-def test_what_cannot_run_is_refused_in_one_line_before_anything_runs(
-    workflow: Workflow, tmp_path: Path
-) -> None:
-    (tmp_path / "empty").mkdir()
-    nothing = Workflow(tmp_path / "nothing")
-    for arguments, named in (
-        (["no-such-study"], "no-such-study"),
-        ([str(TINY), "--add-models", str(tmp_path / "empty")], "holds no weights"),
-        ([str(TINY), "--models", "vit-huge-pretrained"], "vit-huge-pretrained"),
-    ):
-        done = nothing.convexlib("check", *arguments)
-        assert done.returncode != 0
-        assert named in done.stderr
-        assert len(done.stderr.strip().splitlines()) == 1
-    assert not nothing.results.exists()
-
-
 def test_a_dry_run_removes_nothing(workflow: Workflow, tiny_results: studies.Study) -> None:
-    damaged = steps.measures(tiny_results, tiny_results.models[0]).folder / "layers.parquet"
+    damaged = pipeline.measure(tiny_results, tiny_results.models[0], "rsa").folder / "rows.parquet"
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:-7])
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", "--config"]
-    command += [f"study={TINY}", f"site={workflow.site}"]
+    command += [f"study={TINY}"]
     done = subprocess.run(
         command, cwd=ROOT, env=workflow.environment, capture_output=True, text=True
     )
@@ -225,27 +270,42 @@ def test_a_dry_run_removes_nothing(workflow: Workflow, tiny_results: studies.Stu
     workflow.run()
 
 
-def test_names_that_look_like_yaml_reach_the_workflow_as_they_are(
-    workflow: Workflow, tiny_results: studies.Study, tmp_path: Path
-) -> None:
-    named = save_small_vit(tmp_path / "1e3")
-    site = str(tmp_path / "html")
-    command = workflow.command(models="vit-base-pretrained", add_models=str(named), site=site)
-    done = subprocess.run(
-        [*command, "--count-added"], cwd=ROOT, env=workflow.environment, capture_output=True
+@pytest.fixture(scope="module")
+def chosen(workflow: Workflow, tmp_path_factory: pytest.TempPathFactory) -> studies.Study:
+    """All that can be chosen at once, of two models and one whose name looks like a number."""
+    folder = tmp_path_factory.mktemp("chosen")
+    named = save_small_vit(folder / "1e3")
+    settings = {"pooling": "cls", "n_neighbors": 4}
+    workflow.run(
+        models=TWO,
+        add_models=named,
+        count_added=True,
+        settings=json.dumps(settings),
+        site=folder / "html",
     )
-    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
-    assert any(p.name.startswith("1e3-") for p in workflow.stored("measures"))
+    assert (folder / "html" / "index.html").is_file()
+    return studies.load(
+        str(TINY), models=TWO, add_models=str(named), count_added=True, settings=settings
+    )
 
 
-@pytest.mark.parametrize("pooling", ["cls"])
+def test_what_is_chosen_reaches_the_workflow_as_it_is(
+    workflow: Workflow, chosen: studies.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVEXLIB_RESULTS", str(workflow.results))
+    assert [model.id for model in chosen.models][-1] == "1e3"
+    before = stored(workflow, *KINDS, "notebooks")
+    for results in pipeline.all_measures(chosen).values():
+        assert {result.folder for result in results.values()} <= before.keys()
+    assert book.site(chosen).folder.is_dir()
+
+
 def test_every_notebook_runs_where_a_layer_is_the_same_for_all_images(
-    tmp_path: Path, workflow: Workflow, pooling: str
+    workflow: Workflow, chosen: studies.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the class token is before it met an image."""
-    study = tmp_path / "pooled.yaml"
-    text = TINY.read_text().replace("n_neighbors: 5", f"n_neighbors: 5\n  pooling: {pooling}")
-    study.write_text(text.replace("seeds: [0, 1]", "seeds: [0]"))
-    pooled = Workflow(tmp_path, study, models="vit-base-pretrained vit-base-finetuned")
-    pooled.run()
-    assert (pooled.site / "index.html").is_file()
+    monkeypatch.setenv("CONVEXLIB_RESULTS", str(workflow.results))
+    for name in book.notebooks(chosen):
+        assert book.executed(chosen, name).folder.is_dir()
+    first = load(pipeline.representations(chosen, chosen.models[0]).folder / "test", 0)
+    assert (first == first[0]).all()

@@ -1,35 +1,28 @@
 """Images that lie in files: read when they are needed, in RGB, or refused in one line."""
 
 import os
-import stat
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Literal, overload
+from typing import Literal
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 from tqdm import tqdm
+
+Broken = Literal["error", "skip"]
+"""What to do about an image that cannot be read."""
 
 _NAMED = 3  # of the images left out, in a warning
 _PATIENCE = 2  # seconds until progress is shown
 _FILTERS = Lock()
+_REMEDY = "; remove it, or replace it by a whole image that is not too large"
 
 _NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
 """What PIL knows, and is a drawing, a film or an array, or cannot be read by PIL alone."""
-
-_TURNS = {  # by the orientation in the EXIF data
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class BrokenImageWarning(UserWarning):
@@ -88,12 +81,6 @@ class ImageFiles(Sequence[Image.Image]):
                 ratios.append(max(image.size) / min(image.size))
         return int(np.argmax(ratios))
 
-    @overload
-    def __getitem__(self, some: int) -> Image.Image: ...
-
-    @overload
-    def __getitem__(self, some: slice) -> list[Image.Image]: ...
-
     def __getitem__(self, some: int | slice) -> Image.Image | list[Image.Image]:
         if isinstance(some, slice):
             return [load_image(path) for path in self.paths[some]]
@@ -135,9 +122,7 @@ def load_image(path: str | Path) -> Image.Image:
         return _read(Path(path))
 
 
-def check_images(
-    paths: Iterable[str | Path], *, broken: Literal["error", "skip"] = "error"
-) -> list[Path]:
+def check_images(paths: Iterable[str | Path], *, broken: Broken = "error") -> list[Path]:
     """Read every image once, so that a broken one is found before the long work starts.
 
     Parameters
@@ -172,110 +157,88 @@ def check_images(
     if broken not in ("error", "skip"):
         raise ValueError(f"broken is {broken!r}; give 'error' or 'skip'")
     paths = [Path(path) for path in paths]
-    whole, left_out = [], []
+
+    def is_whole(path: Path) -> bool:
+        try:
+            _read(path)
+        except ValueError as error:
+            if broken == "error":
+                raise ValueError(f"{error}, or leave all such out with broken: skip") from error
+            return False
+        return True
+
     with _no_warnings_of_pil(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        problems = tqdm(
-            pool.map(_problem, paths),
-            total=len(paths),
-            desc="checking images",
-            unit="image",
-            delay=_PATIENCE,
-        )
-        for path, problem in zip(paths, problems, strict=True):
-            if problem is None:
-                whole.append(path)
-            elif broken == "skip":
-                left_out.append(path)
-            else:
-                pool.shutdown(wait=False, cancel_futures=True)
-                problems.close()
-                raise ValueError(f"{problem}, or leave all such images out with broken: skip")
+        found = pool.map(is_whole, paths)
+        about = {"desc": "checking images", "unit": "image", "delay": _PATIENCE}
+        whole = dict(zip(paths, tqdm(found, total=len(paths), **about), strict=True))
+    left_out = [str(path) for path in paths if not whole[path]]
     if left_out:
-        names = ", ".join(repr(str(path)) for path in left_out[:_NAMED])
-        more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
         warnings.warn(
-            f"{len(left_out)} of {len(paths)} images cannot be read and are left out: "
-            f"{names}{more}",
+            f"{len(left_out)} of {len(paths)} images cannot be read and are left out, such as "
+            f"{', '.join(map(repr, left_out[:_NAMED]))}",
             BrokenImageWarning,
             stacklevel=2,
         )
-    return whole
-
-
-def _problem(path: Path) -> str | None:
-    try:
-        _read(path)
-    except ValueError as error:
-        return str(error)
-    return None
+    return [path for path in paths if whole[path]]
 
 
 def _read(path: Path) -> Image.Image:
-    # Whatever a file of somebody else's can make PIL raise, it is the file's fault.
-    try:
-        _check_kind(path)
+    with readable(path, "an image", _REMEDY):
+        if path.is_fifo():  # whoever opens it waits until somebody writes into it
+            raise ValueError("it is a pipe")
         with Image.open(path) as image:
-            _check_size(image)
             return _in_rgb(_upright(image))
+
+
+@contextmanager
+def readable(path: Path, what: str, remedy: str = "") -> Iterator[None]:
+    """Let whatever is wrong with a file be a one-line ValueError that names it.
+
+    Whatever a file of somebody else's can make a library raise, it is the file's fault.
+    """
+    try:
+        yield
     except MemoryError:
         raise
-    except Image.DecompressionBombError as error:
-        raise ValueError(
-            f"image {str(path)!r} has more than {Image.MAX_IMAGE_PIXELS:,} pixels, too many to "
-            "read safely; scale it down"
-        ) from error
-    except UnidentifiedImageError as error:
-        raise ValueError(f"file {str(path)!r} is no image; remove or replace it") from error
     except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise ValueError(
-            f"image {str(path)!r} cannot be read ({reason or type(error).__name__}); remove or "
-            "replace it"
-        ) from error
-
-
-def _check_kind(path: Path) -> None:
-    """Whoever opens a pipe waits until somebody writes into it."""
-    mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise ValueError("it is a pipe or a device")
-
-
-def _check_size(image: Image.Image) -> None:
-    """PIL warns of what is too large, and raises an error only for twice that."""
-    if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-        raise Image.DecompressionBombError
+        said = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
+        reason = said or type(error).__name__
+        raise ValueError(f"{str(path)!r} cannot be read as {what}: {reason}{remedy}") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """`ImageOps.exif_transpose` also rewrites the EXIF data, and fails where they are damaged."""
+    """Turned by what `getexif` finds; to rewrite that would fail where it is damaged."""
     image.load()  # which turns a TIFF and forgets its orientation, so it is asked for afterwards
-    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
-    return image if turn is None else image.transpose(turn)
+    image.getexif()
+    for key in ("exif", "Raw profile type exif"):
+        image.info.pop(key, None)
+    return ImageOps.exif_transpose(image)
 
 
 def _in_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise ValueError("its values are real numbers, not of 8 or 16 bits")
-    if image.mode.startswith("I"):
-        image = _scaled_to_8_bits(image)
+    if image.mode[0] in "FI":
+        image = _in_8_bits(image)
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert("RGB")
 
 
-def _scaled_to_8_bits(image: Image.Image) -> Image.Image:
+def _in_8_bits(image: Image.Image) -> Image.Image:
     """PIL cuts grey of 16 bits off at 255 where it converts it."""
     values = np.asarray(image)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("its values are of 32 bits, not of 8 or 16")
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+        raise ValueError("its values are real numbers, or of 32 bits, not of 8 or 16")
     return Image.fromarray((values / 257).round().astype(np.uint8))
 
 
 @contextmanager
 def _no_warnings_of_pil() -> Iterator[None]:
-    """Python's filters of warnings are one for all threads, so one at a time changes them."""
+    """But for its bound on pixels, which is an error.
+
+    Python's filters of warnings are one for all threads, so one at a time changes them.
+    """
     with _FILTERS, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield

@@ -5,28 +5,15 @@ import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, model_validator
 
-from convexlib import store
-from convexlib.images import suffixes
-from convexlib.settings import FolderStimuli
-from convexlib.stimuli import Judged, files
-
-CONCEPT = files.CONCEPT
-
-WORDS = {
-    "concept": "concept",
-    "concepts": "concepts",
-    "category": "category",
-    "categories": "categories",
-}
-
-MAY_SHOW = True
-
-SOURCES = ()
+from convexlib import data, store
+from convexlib.data import FilePath, files
+from convexlib.data.images import Broken, suffixes
 
 # What systems and programs leave in folders, and texts that stand beside images: of these no word
 # is needed.
@@ -150,91 +137,111 @@ def _said_of(passed_over: Sequence[Path], folder: Path) -> str:
     )
 
 
-def check(settings: FolderStimuli) -> None:
-    """Read the judgments, so that a mistake in them shows before anything is computed."""
-    _judgments(settings)
-
-
-def root(settings: FolderStimuli) -> Path:
-    """From where the files of the images are named."""
-    return settings.images
-
-
-def splits(settings: FolderStimuli) -> dict[str, tuple[None, pd.DataFrame]]:
-    """All images, and the first of each concept as its reference; files are read one by one."""
-    of_concept = {name: paths for name, (_, paths) in find_images(settings.images).items()}
-    return files.splits(of_concept, settings.images, broken=settings.broken)
-
-
-def images_depend_on(settings: FolderStimuli) -> dict[str, Any]:
-    """Names, sizes and times of change."""
-    found = find_images(settings.images)
-    paths = [path for _, of_concept in found.values() for path in of_concept]
-    return {"files": files.stamps(paths, settings.images), "broken": settings.broken}
-
-
-def judgments_depend_on(settings: FolderStimuli) -> dict[str, Any]:
-    """The file, and all settings but where files lie."""
-    given = settings.model_dump(exclude={"images", "triplets", "similarity"})
-    file = _file(settings)
-    with files.readable(file, "judgments"):
-        return given | {"triplets" if settings.triplets else "similarity": store.of_files([file])}
-
-
-def judged(settings: FolderStimuli, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> Judged:
-    """The judgments as given; of triplets no similarity is known, nor dimensions.
-
-    What people judged of concepts that were left out is left out too.
-    """
-    from convexlib.concepts import nonmetric_mds
-    from convexlib.judgments import noise_ceiling
-
-    names = of_reference[CONCEPT].tolist()
-    category = {name: category for name, (category, _) in find_images(settings.images).items()}
-    triplets, people = _judgments(settings)
-    place = pd.Index(names).get_indexer(list(category))
-    triplets = place[triplets]
-    triplets = triplets[(triplets >= 0).all(axis=1)]
-    judged = Judged(
-        categories=pd.get_dummies(of_test[CONCEPT].map(category), dtype=bool),
-        concepts=pd.Index(names).get_indexer(of_test[CONCEPT]),
-        names=names,
-        triplets=triplets,
-    )
-    repeated = len(np.unique(np.sort(triplets, axis=1), axis=0)) < len(triplets)
-    if repeated and (people is None or len(people) > 1):
-        judged = judged._replace(ceiling=noise_ceiling(triplets))
-    if people is None:
-        return judged
-    kept = place >= 0
-    similarity = people.mean(axis=0)[np.ix_(kept, kept)]
-    scaled = nonmetric_mds(similarity)
-    return judged._replace(
-        similarity=similarity, dimensions=scaled.coordinates, stress=scaled.stress
-    )
-
-
-def _judgments(settings: FolderStimuli) -> tuple[np.ndarray, np.ndarray | None]:
+def _judgments(settings: "Stimuli") -> tuple[np.ndarray, np.ndarray | None]:
     """Triplets, and the similarities that people gave, if it was these, (n_people, n, n)."""
-    from convexlib.judgments import triplets_from_similarity
+    from convexlib.alignment import triplets_from_similarity
 
     names = list(find_images(settings.images))
     if settings.triplets:
-        return files.read_triplets(_file(settings), names), None
-    people = files.read_similarity(_file(settings), names)
+        return files.read_triplets(settings.file, names), None
+    people = files.read_similarity(settings.file, names)
     triplets = triplets_from_similarity(
         people, n_triplets=settings.n_triplets, random_state=settings.seed
     )
     return triplets, people
 
 
-def _file(settings: FolderStimuli) -> Path:
-    file = settings.triplets or settings.similarity
-    with files.readable(file, "judgments"):
-        is_file = file.is_file()
-    if not is_file:
-        raise ValueError(f"{str(file)!r}, the file of judgments, is missing; correct its path")
-    return file
+class Stimuli(data.Stimuli):
+    """One's own images, a folder a category, and one's own judgments, by one file.
+
+    Of judgments as a matrix of similarities, at most `n_triplets` triplets are drawn.
+    """
+
+    kind: Literal["folder"]
+    images: FilePath
+    triplets: FilePath | None = None
+    similarity: FilePath | None = None
+    n_triplets: int = Field(100_000, ge=100)
+    broken: Broken = "error"
+
+    @model_validator(mode="after")
+    def _judged_by_one_file(self) -> "Stimuli":
+        if (self.triplets is None) == (self.similarity is None):
+            raise ValueError("give human judgments as triplets or as similarity, one of the two")
+        return self
+
+    @property
+    def file(self) -> Path:
+        """The file of judgments, which is there."""
+        file = self.triplets or self.similarity
+        with files.readable(file, "judgments"):
+            is_file = file.is_file()
+        if not is_file:
+            raise ValueError(f"{str(file)!r}, the file of judgments, is missing; correct its path")
+        return file
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        found = find_images(self.images).values()
+        return len(found), min(len(paths) for _, paths in found)
+
+    @property
+    def root(self) -> Path:
+        return self.images
+
+    def check(self) -> None:
+        """Read the judgments, so that a mistake in them shows before anything is computed."""
+        _judgments(self)
+
+    def splits(self) -> dict[str, tuple[None, pd.DataFrame]]:
+        """All images, and the first of each concept as its reference; read one by one."""
+        of_concept = {name: paths for name, (_, paths) in find_images(self.images).items()}
+        return files.splits(of_concept, self.images, broken=self.broken)
+
+    def images_depend_on(self) -> dict[str, Any]:
+        """Names, sizes and times of change."""
+        paths = [path for _, of_one in find_images(self.images).values() for path in of_one]
+        return {"files": files.stamps(paths, self.images), "broken": self.broken}
+
+    def judgments_depend_on(self) -> dict[str, Any]:
+        """The file, and all settings but where files lie."""
+        given = self.model_dump(exclude={"images", "triplets", "similarity"})
+        with files.readable(self.file, "judgments"):
+            return given | {
+                "triplets" if self.triplets else "similarity": store.of_files([self.file])
+            }
+
+    def human(self, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> data.Human:
+        """The judgments as given; of triplets no similarity is known, nor dimensions.
+
+        What people judged of concepts that were left out is left out too.
+        """
+        from convexlib.alignment import noise_ceiling
+        from convexlib.concepts import nonmetric_mds
+
+        names = of_reference[self.CONCEPT].tolist()
+        category = {name: category for name, (category, _) in find_images(self.images).items()}
+        place = pd.Index(names).get_indexer(list(category))
+        triplets, people = _judgments(self)
+        triplets = place[triplets]
+        triplets = triplets[(triplets >= 0).all(axis=1)]
+        judged = data.Judgments(triplets)
+        repeated = len(np.unique(np.sort(triplets, axis=1), axis=0)) < len(triplets)
+        if repeated and (people is None or len(people) > 1):
+            judged = judged._replace(ceiling=noise_ceiling(triplets))
+        if people is not None:
+            kept = place >= 0
+            similarity = people.mean(axis=0)[np.ix_(kept, kept)]
+            scaled = nonmetric_mds(similarity)
+            judged = judged._replace(
+                similarity=similarity, dimensions=scaled.coordinates, stress=scaled.stress
+            )
+        return data.Human(
+            names=names,
+            concepts=pd.Index(names).get_indexer(of_test[self.CONCEPT]),
+            categories=pd.get_dummies(of_test[self.CONCEPT].map(category), dtype=bool),
+            sets={"judgments": judged},
+        )
 
 
 def _visible(folder: Path) -> list[Path]:

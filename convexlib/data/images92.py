@@ -1,15 +1,15 @@
 """The 92 object images of Kriegeskorte et al. (2008), and how sixteen people judged them."""
 
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
-from convexlib import downloads
-from convexlib.downloads import Source
-from convexlib.settings import Images92Stimuli
-from convexlib.stimuli import Judged
+from convexlib import data
+from convexlib.data import downloads
+from convexlib.data.downloads import Source
 
 _REPOSITORY = (
     "https://raw.githubusercontent.com/rsagroup/rsatoolbox_matlab/"
@@ -31,62 +31,50 @@ JUDGMENTS = Source(
     "mur2013",
     "7a8e118c144c3840adeeeef6ea0706a0be2b3e80df719af15fbb56fc62562f5f",
 )
-SOURCES = (IMAGES, JUDGMENTS)
 
 
-CONCEPT = "object"
-"""The label column that plays the role of the THINGS objects: each image shows its own."""
+class Stimuli(data.Stimuli):
+    """Of how many triplets of the 92 images the judgments of each of the sixteen people count."""
 
-CATEGORY = "category"
+    CONCEPT: ClassVar = "object"  # each image shows its own
+    WORDS: ClassVar = data.Stimuli.WORDS | {"concept": "object", "concepts": "objects"}
+    SOURCES: ClassVar = (IMAGES, JUDGMENTS)
 
-WORDS = {
-    "concept": "object",
-    "concepts": "objects",
-    "category": "category",
-    "categories": "categories",
-}
+    kind: Literal["images92"]
+    n_triplets: int = Field(ge=100)
 
-MAY_SHOW = True
+    @property
+    def extent(self) -> tuple[int, int]:
+        return 92, 1
 
+    def splits(self) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
+        """The same 92 images are judged for convexity and referred to by the judgments."""
+        labels = pd.DataFrame({self.CONCEPT: range(1, 93), "category": categories()})
+        return {"test": (images(), labels), "reference": (images(), labels)}
 
-def splits(settings: Images92Stimuli) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
-    """The same 92 images are judged for convexity and referred to by the judgments."""
-    labels = pd.DataFrame({CONCEPT: range(1, 93), CATEGORY: categories()})
-    return {"test": (images(), labels), "reference": (images(), labels)}
+    def images_depend_on(self) -> dict[str, Any]:
+        return {IMAGES.path: IMAGES.sha256}
 
+    def judgments_depend_on(self) -> dict[str, Any]:
+        return {JUDGMENTS.path: JUDGMENTS.sha256, **self.model_dump()}
 
-def check(settings: Images92Stimuli) -> None:
-    """Nothing can be wrong that the settings do not show."""
+    def human(self, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> data.Human:
+        """The judgments of all sixteen, and their mean similarity scaled in two dimensions."""
+        from convexlib.alignment import noise_ceiling
+        from convexlib.concepts import nonmetric_mds
 
-
-def images_depend_on(settings: Images92Stimuli) -> dict[str, Any]:
-    """The published file."""
-    return {IMAGES.path: IMAGES.sha256}
-
-
-def judgments_depend_on(settings: Images92Stimuli) -> dict[str, Any]:
-    """The published file, and which triplets are drawn."""
-    return {JUDGMENTS.path: JUDGMENTS.sha256, **settings.model_dump()}
-
-
-def judged(settings: Images92Stimuli, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> Judged:
-    """The judgments of all sixteen, and their mean similarity scaled in two dimensions."""
-    from convexlib.concepts import nonmetric_mds
-    from convexlib.judgments import noise_ceiling
-
-    mean = human_similarity().mean(axis=0)
-    scaled = nonmetric_mds(mean)
-    triplets = human_triplets(settings.n_triplets, random_state=settings.seed)
-    return Judged(
-        categories=pd.get_dummies(of_test[CATEGORY], dtype=bool),
-        concepts=np.arange(len(of_test)),
-        names=[f"{name} {n}" for n, name in enumerate(of_reference[CATEGORY], start=1)],
-        triplets=triplets,
-        similarity=mean,
-        dimensions=scaled.coordinates,
-        stress=scaled.stress,
-        ceiling=noise_ceiling(triplets),
-    )
+        mean = human_similarity().mean(axis=0)
+        scaled = nonmetric_mds(mean)
+        triplets = human_triplets(self.n_triplets, random_state=self.seed)
+        judged = data.Judgments(
+            triplets, mean, scaled.coordinates, scaled.stress, noise_ceiling(triplets)
+        )
+        return data.Human(
+            names=[f"{name} {n}" for n, name in enumerate(of_reference["category"], start=1)],
+            concepts=np.arange(len(of_test)),
+            categories=pd.get_dummies(of_test["category"], dtype=bool),
+            sets={"sixteen people": judged},
+        )
 
 
 def images() -> np.ndarray:
@@ -136,7 +124,7 @@ def human_triplets(n_triplets: int | None = None, *, random_state: int = 0) -> n
     ndarray of int, shape (n_judgments, 3)
         Columns 0 and 1 are the pair kept together.
     """
-    from convexlib.judgments import triplets_from_similarity
+    from convexlib.alignment import triplets_from_similarity
 
     return triplets_from_similarity(
         human_similarity(), n_triplets=n_triplets, random_state=random_state

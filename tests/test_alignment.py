@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import cdist, pdist, squareform
 
-from convexlib.judgments import (
+from convexlib.alignment import (
     CHANCE,
     PAIRS,
     NoiseCeiling,
@@ -29,9 +29,9 @@ from convexlib.judgments import (
     rsa_score,
     triplets_from_similarity,
 )
-from convexlib.stimuli import colors
+from convexlib.data import colors
 
-quickly = settings(deadline=None, max_examples=50)
+quickly = settings(deadline=None, max_examples=8)
 
 seeds = st.integers(0, 2**32 - 1)
 both_similarities = pytest.mark.parametrize("similarity", ["cosine", "dot"])
@@ -100,7 +100,7 @@ def test_three_equally_similar_pairs_count_one_third(similarity: str) -> None:
 
 
 @each_similarity
-@pytest.mark.parametrize("n_features", [3, 7, 17, 100, 384, 768])
+@pytest.mark.parametrize("n_features", [3, 17, 384])
 def test_a_space_in_which_all_is_the_same_is_right_by_chance(
     n_features: int, similarity: str
 ) -> None:
@@ -109,7 +109,7 @@ def test_a_space_in_which_all_is_the_same_is_right_by_chance(
     assert accuracy == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("n_features", [3, 7, 17, 100, 384, 768])
+@pytest.mark.parametrize("n_features", [3, 17, 384])
 def test_a_space_with_a_single_direction_is_right_by_chance(n_features: int) -> None:
     direction = np.random.default_rng(0).normal(size=n_features)
     X = np.linspace(1, 2, 14)[:, None] * direction
@@ -119,7 +119,7 @@ def test_a_space_with_a_single_direction_is_right_by_chance(n_features: int) -> 
 @each_similarity
 def test_a_space_of_noise_is_right_by_chance(similarity: str) -> None:
     rng = np.random.default_rng(0)
-    X, triplets = rng.normal(size=(200, 20)), random_triplets(200, 20_000, rng)
+    X, triplets = rng.normal(size=(200, 20)), random_triplets(200, 5_000, rng)
     assert odd_one_out_accuracy(X, triplets, similarity=similarity) == pytest.approx(
         1 / 3, abs=0.02
     )
@@ -211,6 +211,7 @@ def test_three_dimensions_hold_most_of_what_ekmans_observers_saw() -> None:
 @pytest.mark.parametrize(
     ("similarity", "accuracy"), [("cosine", 0.864), ("dot", 0.87), ("euclidean", 0.815)]
 )
+@pytest.mark.slow
 def test_two_embeddings_of_things_agree_on_most_triplets(
     spose: np.ndarray, vice: np.ndarray, similarity: str, accuracy: float
 ) -> None:
@@ -223,21 +224,24 @@ def test_two_embeddings_of_things_agree_on_most_triplets(
 BAD_TRIPLETS = [
     ([[0, 1, 2], [3, 4, 6]], r"triplets row 1 is \[3, 4, 6\], but X has rows 0 to 5; .* from 0"),
     ([[0, -1, 2]], r"triplets row 0 is \[0, -1, 2\], but X has rows 0 to 5; .* from 0"),
-    ([[0.0, 1.0, 2.0]], r"triplets has dtype float64; give integer rows of X"),
-    ([[True, False, True]], r"triplets has dtype bool; give integer rows of X"),
-    ([[0, 1, 2, 3]], r"triplets has shape \(1, 4\); give a non-empty array \(n_triplets, 3\)"),
+    ([[0.0, 1.0, 2.0], [0.0, 1.5, 2.0]], r"triplets row 1 is \[0.0, 1.5, 2.0\].* whole numbers"),
+    ([[0.0, 1.0, np.nan]], r"triplets row 0 is \[0.0, 1.0, nan\].*, as whole numbers"),
+    ([[0.0, 1.0, np.inf]], r"triplets row 0 is \[0.0, 1.0, inf\].*, as whole numbers"),
+    (np.array([[0, 1, 2**64 - 1]], "u8"), r"triplets row 0 is \[0, 1, 18446744073709551615\]"),
+    ([[True, False, True]], r"triplets row 0 is \[True, False, True\].* give three different"),
+    ([[0, 1, 2, 3]], r"triplets has shape \(1, 4\); give a non-empty array \(n, 3\)"),
     ([0, 1, 2], r"triplets has shape \(3,\); give a non-empty array"),
     ([], r"triplets has shape \(0,\); give a non-empty array"),
     (np.empty((0, 3), int), r"triplets has shape \(0, 3\); give a non-empty array"),
-    ([[0, 1, 2], [3, 3, 4]], r"triplets row 1 is \[3, 3, 4\]; give three different objects"),
-    ([[0, 1, 0]], r"triplets row 0 is \[0, 1, 0\]; give three different objects"),
-    ([[0, 1, 1]], r"triplets row 0 is \[0, 1, 1\]; give three different objects"),
+    ([[0, 1, 2], [3, 3, 4]], r"triplets row 1 is \[3, 3, 4\], .*; give three different objects"),
+    ([[0, 1, 0]], r"triplets row 0 is \[0, 1, 0\], .*; give three different objects"),
+    ([[0, 1, 1]], r"triplets row 0 is \[0, 1, 1\], .*; give three different objects"),
     ([[0, 1, 2], [3, 4]], r"triplets is no array \(.*\); give an array, or rows of equal length"),
-    (np.array([[0, 1, 2]], dtype=object), r"triplets has dtype object; give integer rows of X"),
-    ([["0", "1", "2"]], r"triplets has dtype <U1; give integer rows of X"),
-    (np.array([[0, 1, 2j]]), r"triplets has dtype complex128; give integer rows of X"),
-    (torch.tensor([[0.0, 1.0, 2.0]]), r"triplets has dtype float32; give integer rows of X"),
-    (None, r"triplets has shape \(\); give a non-empty array"),
+    (np.array([[0, 1, 2]], dtype=object), r"triplets has dtype object; give numbers"),
+    ([["0", "1", "2"]], r"triplets has dtype <U1; give numbers"),
+    (np.array([[0, 1, 2j]]), r"triplets has dtype complex128; give real numbers"),
+    (torch.tensor([[0.0, 1.0, 2.5]]), r"triplets row 0 is \[0.0, 1.0, 2.5\]"),
+    (None, r"triplets has dtype object; give numbers"),
 ]
 
 
@@ -252,7 +256,7 @@ def test_a_mistake_in_the_triplets_is_named(triplets: object, message: str) -> N
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]], r"X row 1 is all zeros .* another similarity"),
+        ([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]], "X row 1 is all zeros; .* another similarity"),
         ([[1.0, 0.0], [0.0, np.nan], [0.0, 1.0]], r"X holds 1 values .* row 1, column 1 \(nan\)"),
         ([[1.0, 0.0], [0.0, 1.0], [-np.inf, 1.0]], r"X holds 1 values .* row 2, column 0 \(-inf\)"),
         ([1.0, 2.0, 3.0], r"X has shape \(3,\); give a non-empty array \(n_samples, n_features\)"),
@@ -333,11 +337,11 @@ def test_the_same_seed_deals_the_same_folds_and_another_seed_others() -> None:
     assert folds(1) != folds(2)
 
 
-@pytest.mark.parametrize("n_folds", [-1, 0, 1, 4])
-def test_a_number_of_folds_that_leaves_no_triplet_is_named(n_folds: int) -> None:
-    with pytest.raises(
-        ValueError, match=f"n_folds is {n_folds} for 9 objects; give at least 2 folds"
-    ):
+@pytest.mark.parametrize(
+    ("n_folds", "message"), [(-1, "; give at least 2"), (1, ""), (4, " for 9 objects; give 3 obj")]
+)
+def test_a_number_of_folds_that_leaves_no_triplet_is_named(n_folds: int, message: str) -> None:
+    with pytest.raises(ValueError, match=f"n_folds is {n_folds}{message}"):
         list(object_folds([[0, 1, 2]], 9, n_folds=n_folds))
 
 
@@ -393,7 +397,7 @@ def test_pairs_that_tie_make_no_choice() -> None:
 @pytest.mark.parametrize("temperature", [0.05, 0.3, 2.0])
 def test_the_temperature_of_judgments_is_found_again(temperature: float) -> None:
     rng = np.random.default_rng(0)
-    X, triplets = rng.normal(size=(200, 20)), random_triplets(200, 30_000, rng)
+    X, triplets = rng.normal(size=(100, 20)), random_triplets(100, 10_000, rng)
     likely = odd_one_out_probabilities(X, triplets, temperature=temperature)
     kept = (likely.cumsum(axis=1) < rng.random((len(likely), 1))).sum(axis=1)
     ways = np.array([[0, 1, 2], [0, 2, 1], [1, 2, 0]])[kept]
@@ -541,7 +545,7 @@ def test_the_ceiling_is_the_best_a_fixed_answer_can_do(seed: int) -> None:
 
 def test_guesses_have_a_lower_ceiling_at_chance() -> None:
     rng = np.random.default_rng(0)
-    triplets = np.repeat(random_triplets(40, 400, rng), 30, axis=0)
+    triplets = np.repeat(random_triplets(40, 200, rng), 30, axis=0)
     guesses = np.array([rng.permutation(row) for row in triplets])
     lower, upper = noise_ceiling(guesses)
     assert lower == pytest.approx(CHANCE, abs=0.02)
@@ -561,7 +565,7 @@ def test_a_ceiling_that_is_none_is_named(ceiling: float) -> None:
 
 @quickly
 @given(seeds)
-def test_triplets_of_a_matrix_are_all_that_are_clear(seed: int) -> None:
+def test_a_matrix_gives_all_triplets_that_are_clear(seed: int) -> None:
     rng = np.random.default_rng(seed)
     similarity = rng.integers(4, size=(7, 7)).astype(float)
     similarity += similarity.T
@@ -578,7 +582,7 @@ def test_drawn_triplets_are_random_threes_the_same_for_each_person() -> None:
     people = rng.normal(size=(2, 6, 6))
     people += people.transpose(0, 2, 1)
     counts: Counter[tuple[int, ...]] = Counter()
-    for seed in range(2000):
+    for seed in range(200):
         triplets = triplets_from_similarity(people, n_triplets=10, random_state=seed)
         first, second = np.sort(np.split(triplets, 2), axis=2)
         np.testing.assert_array_equal(first, second)
@@ -586,7 +590,7 @@ def test_drawn_triplets_are_random_threes_the_same_for_each_person() -> None:
         assert len(set(drawn)) == 10  # none twice
         counts.update(drawn)
     assert len(counts) == 20
-    assert all(count == pytest.approx(1000, abs=120) for count in counts.values())
+    assert all(count == pytest.approx(100, abs=40) for count in counts.values())
 
 
 def test_when_more_are_asked_for_than_there_are_all_are_drawn() -> None:
@@ -599,7 +603,7 @@ def test_when_more_are_asked_for_than_there_are_all_are_drawn() -> None:
 def test_similarities_that_differ_by_rounding_alone_are_equal() -> None:
     similarity = np.array([[1, 0.3, 0.1 + 0.2], [0.3, 1, 0.1], [0.1 + 0.2, 0.1, 1]])
     assert similarity[0, 1] != similarity[0, 2]
-    with pytest.raises(ValueError, match="leaves no triplet with an odd one out"):
+    with pytest.raises(ValueError, match="leaves no odd one out"):
         triplets_from_similarity(similarity)
     similarity[0, 1] = similarity[1, 0] = np.inf
     assert triplets_from_similarity(similarity).tolist() == [[0, 1, 2]]
@@ -705,12 +709,12 @@ def test_a_mistake_in_the_similarities_is_named(similarity: np.ndarray, message:
         triplets_from_similarity(similarity)
     with pytest.raises(ValueError, match="n_triplets is 0; give at least 1"):
         triplets_from_similarity(np.eye(3), n_triplets=0)
-    with pytest.raises(ValueError, match="similarity leaves no triplet with an odd one out"):
+    with pytest.raises(ValueError, match="similarity leaves no odd one out"):
         triplets_from_similarity(np.ones((5, 5)))
 
 
 def test_more_triplets_than_memory_holds_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"1000 objects has 166,167,000 triplets; give n_trip"):
+    with pytest.raises(ValueError, match=r"similarity has 166,167,000 triplets; give n_trip"):
         triplets_from_similarity(np.eye(1000))
 
 
@@ -719,7 +723,7 @@ def test_triplets_may_come_from_another_machine(dtype: str) -> None:
     X, triplets = random_space(np.random.default_rng(0))
     expected = odd_one_out_accuracy(X, triplets)
     assert odd_one_out_accuracy(X, triplets.astype(dtype)) == expected
-    with pytest.raises(ValueError, match=r"triplets row 0 is \[-1, 2, 3\]; triplets count from 0"):
+    with pytest.raises(ValueError, match=r"triplets row 0 is \[-1, 2, 3\]; .* from 0 on"):
         noise_ceiling([[-1, 2, 3]])
 
 
@@ -751,7 +755,7 @@ def test_a_space_of_ekmans_similarities_scores_one(method: str) -> None:
 
 
 @each_method
-@pytest.mark.parametrize("n_features", [3, 17, 384])
+@pytest.mark.parametrize("n_features", [3, 100])
 @pytest.mark.parametrize("metric", ["cosine", "correlation", "dot", "euclidean"])
 def test_similarities_that_are_equal_but_for_rounding_cannot_be_ranked(
     metric: str, n_features: int, method: str
@@ -832,7 +836,7 @@ def test_no_space_does_better_than_the_ceiling() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"X": np.eye(4)}, "X has 4 rows, but human_similarity is about 3 objects"),
+        ({"X": np.eye(4)}, "X has 4 rows, but human_similarity 3; give as many"),
         ({"metric": "l1"}, "metric is 'l1'; choose"),
         ({"method": "rank"}, "method is 'rank'; choose"),
         ({"X": np.eye(3)}, "X has equal similarities of all pairs"),
@@ -844,7 +848,7 @@ def test_no_space_does_better_than_the_ceiling() -> None:
         ({"X": np.eye(2), "human_similarity": np.eye(2)}, "X is of 2 objects; give at least 3"),
         (
             {"X": [[0.1, 0.1], [0.2, 0.3], [0.4, 0.1]], "metric": "correlation"},
-            "X row 0 is constant and has no correlation",
+            "X row 0 is constant; remove it",
         ),
     ],
 )
@@ -872,12 +876,14 @@ def test_a_person_agrees_wholly_with_the_own_judgments_of_92_images(people: np.n
     assert odd_one_out_accuracy(X, triplets, similarity="dot") == 1.0
 
 
+@pytest.mark.slow
 def test_sixteen_people_judge_92_images_alike_up_to_a_ceiling(people: np.ndarray) -> None:
     triplets = triplets_from_similarity(people, n_triplets=20_000, random_state=0)
     assert noise_ceiling(triplets) == pytest.approx((0.629, 0.675), abs=0.002)
     assert rsa_noise_ceiling(people) == pytest.approx((0.4770, 0.5767), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_an_embedding_of_things_ranks_its_own_similarities_like_the_other(
     spose: np.ndarray, vice: np.ndarray
 ) -> None:

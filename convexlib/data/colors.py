@@ -4,13 +4,14 @@ Every image shows one shape of one hue on a grey ground. Hue is what the human j
 are about; shape, size, position, brightness, ground and pixel noise vary as nuisance.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
-from convexlib.settings import ColorStimuli
-from convexlib.stimuli import Judged
+from convexlib import data
 
 if TYPE_CHECKING:
     from convexlib.concepts import Embedding
@@ -23,27 +24,9 @@ SHAPES = ("circle", "square", "triangle", "diamond", "cross", "star")
 IMAGE_SIZE = 32
 """Height and width of every image, in pixels."""
 
-CONCEPT = "hue"
-"""The label column that plays the role of the THINGS objects."""
-
-CATEGORY = "color_name"
-"""The label column that plays the role of the THINGS categories."""
-
-WORDS = {
-    "concept": "hue",
-    "concepts": "hues",
-    "category": "colour name",
-    "categories": "colour names",
-}
-
-MAY_SHOW = True
-
-SOURCES = ()
-"""Nothing comes from the network."""
-
 _SUPERSAMPLING = 4
 _MAX_RADIUS = 13.0
-_NAME_LIMITS = {"violet": 450, "blue": 495, "green": 570, "yellow": 590, "orange": 620}
+_NAME_LIMITS = {"violet": 450, "blue": 495, "green": 570, "yellow": 590, "orange": 620, "red": 780}
 
 # Upper triangle of the mean similarity of 31 observers, row by row: Ekman (1954), table 1.
 _EKMAN_SIMILARITY = """
@@ -103,7 +86,7 @@ def human_triplets() -> np.ndarray:
     >>> human_triplets()[0]
     array([0, 1, 2])
     """
-    from convexlib.judgments import triplets_from_similarity
+    from convexlib.alignment import triplets_from_similarity
 
     return triplets_from_similarity(human_similarity())
 
@@ -138,10 +121,7 @@ def color_name(wavelength: float) -> str:
     >>> color_name(584)
     'yellow'
     """
-    for name, limit in _NAME_LIMITS.items():
-        if wavelength <= limit:
-            return name
-    return "red"
+    return next(name for name, limit in _NAME_LIMITS.items() if wavelength <= limit)
 
 
 def wavelength_to_linear_rgb(wavelength: float) -> np.ndarray:
@@ -209,7 +189,7 @@ def generate(n_per_hue: int, *, seed: int | list[int]) -> tuple[np.ndarray, pd.D
     labels = pd.DataFrame(
         {
             "hue": hue,
-            "color_name": [color_name(w) for w in hue],
+            "color_name": _color_names(hue),
             "shape": shape,
             "size": radius,
             "x": IMAGE_SIZE / 2 + rng.uniform(-room, room),
@@ -237,7 +217,7 @@ def reference_images() -> tuple[np.ndarray, pd.DataFrame]:
     labels = pd.DataFrame(
         {
             "hue": WAVELENGTHS,
-            "color_name": [color_name(w) for w in WAVELENGTHS],
+            "color_name": _color_names(WAVELENGTHS),
             "shape": "circle",
             "size": _MAX_RADIUS,
             "x": IMAGE_SIZE / 2,
@@ -250,50 +230,63 @@ def reference_images() -> tuple[np.ndarray, pd.DataFrame]:
     return _render(labels, np.random.default_rng(0)), labels
 
 
-def splits(settings: ColorStimuli) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
-    """Images and labels of every split of a study: train, validation, test, reference.
+class Stimuli(data.Stimuli):
+    """How many images of each hue to draw for each split, and from which seed."""
 
-    Each split is drawn from its own random stream, so no two share an image.
-    """
-    sizes = {
-        "train": settings.train_per_hue,
-        "validation": settings.validation_per_hue,
-        "test": settings.test_per_hue,
+    CONCEPT: ClassVar = "hue"
+    WORDS: ClassVar = {
+        "concept": "hue",
+        "concepts": "hues",
+        "category": "colour name",
+        "categories": "colour names",
     }
-    drawn = {
-        name: generate(n_per_hue, seed=[settings.seed, stream])
-        for stream, (name, n_per_hue) in enumerate(sizes.items())
-    }
-    return drawn | {"reference": reference_images()}
+    IN_ORDER: ClassVar = True
+    TRAINS: ClassVar = True
+    DATA: ClassVar = "coloured shapes"
+
+    kind: Literal["colors"]
+    train_per_hue: int = Field(ge=1)
+    validation_per_hue: int = Field(ge=1)
+    test_per_hue: int = Field(ge=2)
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return len(WAVELENGTHS), self.test_per_hue
+
+    def splits(self) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
+        """Each split is drawn from its own random stream, so no two share an image."""
+        sizes = {
+            "train": self.train_per_hue,
+            "validation": self.validation_per_hue,
+            "test": self.test_per_hue,
+        }
+        drawn = {
+            name: generate(n_per_hue, seed=[self.seed, stream])
+            for stream, (name, n_per_hue) in enumerate(sizes.items())
+        }
+        return drawn | {"reference": reference_images()}
+
+    def judgments_depend_on(self) -> None:
+        """Nothing: they stand in the code."""
+
+    def human(self, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> data.Human:
+        """What Ekman's observers judged of the hues."""
+        wavelengths = of_reference["hue"]
+        scaled = human_dimensions()
+        ekman = data.Judgments(
+            human_triplets(), human_similarity(), scaled.coordinates, scaled.stress
+        )
+        return data.Human(
+            names=[f"{wavelength} nm" for wavelength in wavelengths],
+            concepts=pd.Index(wavelengths).get_indexer(of_test["hue"]),
+            categories=pd.get_dummies(of_test["color_name"].astype(str), dtype=bool),
+            sets={"Ekman": ekman},
+        )
 
 
-def check(settings: ColorStimuli) -> None:
-    """Nothing can be wrong that the settings do not show."""
-
-
-def images_depend_on(settings: ColorStimuli) -> dict[str, Any]:
-    """How many are drawn, and from which seed."""
-    return settings.model_dump()
-
-
-def judgments_depend_on(settings: ColorStimuli) -> dict[str, Any]:
-    """Nothing: they stand in the code."""
-    return {}
-
-
-def judged(settings: ColorStimuli, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> Judged:
-    """What is known of the test images, and what Ekman's observers judged of the hues."""
-    wavelengths = of_reference[CONCEPT]
-    scaled = human_dimensions()
-    return Judged(
-        categories=pd.get_dummies(of_test[CATEGORY], dtype=bool),
-        concepts=pd.Index(wavelengths).get_indexer(of_test[CONCEPT]),
-        names=[f"{wavelength} nm" for wavelength in wavelengths],
-        triplets=human_triplets(),
-        similarity=human_similarity(),
-        dimensions=scaled.coordinates,
-        stress=scaled.stress,
-    )
+def _color_names(wavelengths: Sequence[float]) -> pd.Categorical:
+    """In the order of the wavelengths."""
+    return pd.Categorical([color_name(w) for w in wavelengths], [*_NAME_LIMITS], ordered=True)
 
 
 def _render(labels: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:

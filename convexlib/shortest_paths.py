@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from llvmlite import ir
 from numba import get_num_threads, njit, prange, types
 from numba.extending import intrinsic
@@ -96,44 +97,29 @@ def rank(graph: csr_array, n_neighbors: int, X: np.ndarray) -> PathGraph:
     keys = (np.ceil(lengths).astype(np.int64) << 2 * digits) + (1 << digits)
     limit = int((diameter / unit).max()) + n_steps + 1
     ranked = csr_array((keys, graph.indices, graph.indptr), shape=graph.shape)[nodes][:, nodes]
-    return PathGraph(
-        nodes,
-        ranked.indptr.astype(np.int64),
-        ranked.indices.astype(np.int32),
-        ranked.data,
-        digits,
-        limit << 2 * digits,
-        int(np.median(keys)),
-        component[nodes],
-        distance[nodes],
-    )
+    rows = ranked.indptr.astype(np.int64), ranked.indices.astype(np.int32), ranked.data
+    stride = int(np.median(keys))
+    of_nodes = component[nodes], distance[nodes]
+    return PathGraph(nodes, *rows, digits, limit << 2 * digits, stride, *of_nodes)
 
 
 def _units(
     lengths: np.ndarray, component: np.ndarray, diameter: np.ndarray, n_bits: int
 ) -> np.ndarray:
     """Unit of length in each connected part, such that its diameter has no more than `n_bits`."""
-    numbers = np.arange(len(diameter))
+    units = pd.Series(np.ones(len(diameter)))  # one where all samples are the same
     positive = lengths > 0
-    lengths, component = lengths[positive], component[positive]
-    units = np.ones(len(diameter))  # where all samples are the same
-    present = np.isin(numbers, component)
-    if not present.any():
-        return units
-    numbers = numbers[present]
-    least = ndimage.minimum(lengths, component, numbers)
-    median = ndimage.median(lengths, component, numbers)
+    of_part = pd.Series(lengths[positive]).groupby(component[positive])
+    least, median = of_part.min(), of_part.median()
+    longest = diameter[least.index]
     _, finest = np.frexp(median / least)
-    _, coarsest = np.frexp(diameter[present] / least)
-    units[present] = np.ldexp(least, np.maximum(finest - _LENGTH_BITS, coarsest - n_bits))
-    if (coarse := median / units[present] < _FEW_UNITS).any():
-        warnings.warn(
-            f"the longest paths of X are {(diameter[present] / median)[coarse].max():.0e} times as "
-            "long as its median edge, so that short edges count as if they were nearly equal; "
-            "leave outliers out",
-            stacklevel=4,
-        )
-    return units
+    _, coarsest = np.frexp(longest / least)
+    units[least.index] = np.ldexp(least, np.maximum(finest - _LENGTH_BITS, coarsest - n_bits))
+    if (coarse := median / units[least.index] < _FEW_UNITS).any():
+        far = f"the longest paths of X are {(longest / median)[coarse].max():.0e} times as long as"
+        near = "short edges count as if they were nearly equal"
+        warnings.warn(f"{far} its median edge, so that {near}; leave outliers out", stacklevel=4)
+    return units.to_numpy()
 
 
 def sums_of_shares(graph: PathGraph, classes: Sequence[np.ndarray]) -> np.ndarray:
@@ -165,13 +151,9 @@ def sums_of_shares(graph: PathGraph, classes: Sequence[np.ndarray]) -> np.ndarra
     batches = [
         (number, first) for number, size in enumerate(sizes) for first in range(0, size - 1, _LANES)
     ]
-    sums = _of_batches(
-        np.array(batches),
-        np.concatenate(groups),
-        np.concatenate([[0], np.cumsum(sizes)]),
-        *graph[1:7],
-        min(get_num_threads(), len(batches)),
-    )
+    borders = np.concatenate([[0], np.cumsum(sizes)])
+    n_threads = min(get_num_threads(), len(batches))
+    sums = _of_batches(graph, np.array(batches), np.concatenate(groups), borders, n_threads)
     # Each pair was visited in one direction.
     class_of_batch = np.array(of_class)[[group for group, _ in batches]]
     return 2 * np.bincount(class_of_batch, sums, minlength=len(classes))
@@ -179,14 +161,14 @@ def sums_of_shares(graph: PathGraph, classes: Sequence[np.ndarray]) -> np.ndarra
 
 def path(graph: PathGraph, source: int, target: int, members: np.ndarray) -> np.ndarray:
     """Rows along a path of the least key, both ends included; empty where there is none."""
-    place = np.argsort(graph.nodes)
-    source, target = place[source], place[target]
+    ends = np.argsort(graph.nodes)[[source, target]]
+    source, target = ends
     if graph.component[source] != graph.component[target]:
         return np.empty(0, dtype=np.int64)
-    ends = np.array([source, target])
-    is_member = np.zeros(len(place), dtype=np.uint8)
-    is_member[place[members]] = 1
-    key = _keys_from(ends, is_member, *graph[1:7])
+    is_member = members[graph.nodes].astype(np.uint8)
+    reached, waiting = _room(len(is_member))
+    _reach(graph, reached, waiting, ends[:1], ends[1:], is_member)
+    key = reached[::_LANES]
     way = [target]
     while way[-1] != source:
         edges = slice(*graph.indptr[way[-1] : way[-1] + 2])
@@ -197,13 +179,12 @@ def path(graph: PathGraph, source: int, target: int, members: np.ndarray) -> np.
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _of_batches(batches, members, borders, indptr, indices, keys, digits, limit, stride, n_threads):
+def _of_batches(graph, batches, members, borders, n_threads):
     """Sum of the shares over the pairs of each batch: its sources and all members after them."""
     sums = np.zeros(len(batches))
-    n_nodes = len(indptr) - 1
+    n_nodes = len(graph.nodes)
     for thread in prange(n_threads):
-        reached = _aligned(n_nodes * _LANES)
-        waiting = np.empty(n_nodes, dtype=np.uint8)
+        reached, waiting = _room(n_nodes)
         is_member = np.zeros(n_nodes, dtype=np.uint8)
         for batch in range(thread, len(batches), n_threads):
             group, first = batches[batch]
@@ -212,44 +193,24 @@ def _of_batches(batches, members, borders, indptr, indices, keys, digits, limit,
             for node in inside:
                 is_member[node] = 1
             sources, targets = inside[first : first + _LANES], inside[first + 1 :]
-            _reach(
-                reached,
-                waiting,
-                sources,
-                targets,
-                is_member,
-                indptr,
-                indices,
-                keys,
-                limit,
-                stride,
-            )
+            _reach(graph, reached, waiting, sources, targets, is_member)
             total = 0.0
             for number, target in enumerate(targets):
                 for lane in range(min(number + 1, len(sources))):
-                    total += _share_inside(reached[target * _LANES + lane], digits)
+                    total += _share_inside(reached[target * _LANES + lane], graph.digits)
             sums[batch] = total
     return sums
 
 
 @njit(cache=True, error_model="numpy")
-def _keys_from(ends, is_member, indptr, indices, keys, digits, limit, stride):
-    """Keys of the paths from the first of two nodes to all that are no farther than the second."""
-    n_nodes = len(indptr) - 1
-    reached = _aligned(n_nodes * _LANES)
-    waiting = np.empty(n_nodes, dtype=np.uint8)
-    _reach(reached, waiting, ends[:1], ends[1:], is_member, indptr, indices, keys, limit, stride)
-    return reached[::_LANES].copy()
-
-
-@njit(cache=True, error_model="numpy")
-def _reach(reached, waiting, sources, targets, is_member, indptr, indices, keys, limit, stride):
+def _reach(graph, reached, waiting, sources, targets, is_member):
     """Least keys from each source, in a lane of its own, to every target.
 
     Nodes whose key fell wait to pass it on; those below a horizon do so, many lanes at a time,
     and the horizon moves on by a stride (delta-stepping: Meyer and Sanders, 2003). A node beyond
     all targets passes nothing on.
     """
+    indptr, indices, keys, limit = graph.indptr, graph.indices, graph.keys, graph.limit
     reached[:] = limit
     waiting[:] = 0
     farthest = np.zeros(_LANES, dtype=np.int64)
@@ -259,7 +220,7 @@ def _reach(reached, waiting, sources, targets, is_member, indptr, indices, keys,
         farthest[lane] = limit
     horizon = nearest = 0
     while nearest < limit:
-        horizon = min(max(horizon + stride, nearest), limit)
+        horizon = min(max(horizon + graph.stride, nearest), limit)
         nearest = limit
         for node in range(len(waiting)):
             if not waiting[node]:
@@ -296,11 +257,11 @@ def _share_inside(key, digits):
 
 
 @njit(cache=True, error_model="numpy")
-def _aligned(size):
-    """An array whose lanes lie in whole cache lines."""
-    room = np.empty(size + 8, dtype=np.int64)
+def _room(n_nodes):
+    """For the keys of all nodes, with lanes in whole cache lines, and for who waits."""
+    room = np.empty(n_nodes * _LANES + 8, dtype=np.int64)
     start = -(room.ctypes.data // 8) % 8
-    return room[start : start + size]
+    return room[start : start + n_nodes * _LANES], np.empty(n_nodes, dtype=np.uint8)
 
 
 @intrinsic

@@ -17,19 +17,19 @@ from convexlib import checks
 
 Similarity = Literal["cosine", "dot", "euclidean"]
 Correlation = Literal["spearman", "pearson", "kendall"]
+TwoArrays = tuple[np.ndarray, np.ndarray]
 
+# Odd-one-out accuracy of a guess.
 CHANCE = 1 / 3
-"""Odd-one-out accuracy of a guess."""
-
+# The pairs of a triplet, in the order of its probabilities; the first was kept together.
 PAIRS = ((0, 1), (0, 2), (1, 2))
-"""The pairs of a triplet, in the order of its probabilities; the first was kept together."""
-
+# Similarities that differ by no more than this share of their size do so by rounding alone.
 ROUNDING = 1e-14
-"""Similarities that differ by no more than this share of their size do so by rounding alone."""
 
 _MOST_TRIPLETS = 5 * 10**7  # about 1.2 GB
 _TIE = 1e-12  # similarities of equal pairs can differ in the last digits
 _OFFSET = 1e-2  # by which features may exceed distances before their rounding tells in these
+_WAYS = np.array([[0, 1, 2], [0, 2, 1], [1, 2, 0]])  # each pair, and who is left
 _ODD = np.array([-1, 2, 1, -1, 0, -1, -1, -1])  # by the set of the most similar pairs, in bits
 _SCORE = np.array([0, 1, 0, 1 / 2, 0, 1 / 2, 0, 1 / 3])
 
@@ -164,8 +164,7 @@ def odd_one_out_probabilities(
         logits = _of_pairs(X, triplets, similarity)[0] / temperature
     if not np.isfinite(logits).all():
         raise ValueError(
-            f"similarities over temperature ({temperature}) are too large to be numbers; scale X "
-            "down or raise the temperature"
+            f"similarities over temperature ({temperature}) are too large; scale X down or raise it"
         )
     return softmax(logits, axis=1)
 
@@ -266,10 +265,8 @@ def noise_ceiling(triplets: ArrayLike) -> NoiseCeiling:
         others = counts - np.eye(3)[choice]
         best = others == others.max(axis=1, keepdims=True)
         predicted += (counts[:, choice] * best[:, choice] / best.sum(axis=1)).sum()
-    n_judgments = counts.sum()
-    return NoiseCeiling(
-        float(predicted / n_judgments), float(counts.max(axis=1).sum() / n_judgments)
-    )
+    right = counts.max(axis=1).sum()
+    return NoiseCeiling(float(predicted / counts.sum()), float(right / counts.sum()))
 
 
 def ceiling_share(accuracy: float, ceiling: float) -> float:
@@ -330,37 +327,26 @@ def triplets_from_similarity(
     n_objects = people.shape[1]
     if n_objects < 3:
         raise ValueError(f"similarity has {n_objects} objects; a triplet needs 3")
+    n_threes = comb(n_objects, 3)
     if n_triplets is None:
-        n_threes = len(people) * comb(n_objects, 3)
-        if n_threes > _MOST_TRIPLETS:
-            raise ValueError(
-                f"similarity of {len(people)} people and {n_objects} objects has {n_threes:,} "
-                "triplets; give n_triplets to draw some of them"
-            )
-        threes = np.concatenate([_threes_from(first, n_objects) for first in range(n_objects - 2)])
-    elif checks.whole(n_triplets, "n_triplets") < 1:
-        raise ValueError(f"n_triplets is {n_triplets}; give at least 1, or None for all")
+        if (n_all := len(people) * n_threes) > _MOST_TRIPLETS:
+            raise ValueError(f"similarity has {n_all:,} triplets; give n_triplets to draw some")
+        # By the first, then the second: the mirror image of the order by the last.
+        threes = n_objects - 1 - _threes_at(np.arange(n_threes)[::-1], n_objects)[:, ::-1]
     else:
-        rng = np.random.default_rng(random_state)
-        n_all = comb(n_objects, 3)
-        ranks = rng.choice(n_all, min(n_triplets, n_all), replace=False)
+        n_drawn = min(checks.whole(n_triplets, "n_triplets", least=1), n_threes)
+        ranks = np.random.default_rng(random_state).choice(n_threes, n_drawn, replace=False)
         threes = _threes_at(ranks, n_objects)
-    judged = []
-    for matrix in people:
-        pairs = np.stack([matrix[threes[:, i], threes[:, j]] for i, j in PAIRS], axis=1)
-        most = pairs.max(axis=1, keepdims=True)
-        with np.errstate(invalid="ignore"):  # infinity less infinity
-            tie = _TIE * abs(pairs).max(axis=1, keepdims=True)
-            best = (pairs == most) | (pairs >= most - tie)
-        clear = best.sum(axis=1) == 1
-        ways = np.array([[*pair, 3 - sum(pair)] for pair in PAIRS])[best[clear].argmax(axis=1)]
-        judged.append(np.take_along_axis(threes[clear], ways, axis=1))
-    judged = np.concatenate(judged)
-    if len(judged) == 0:
-        raise ValueError(
-            "similarity leaves no triplet with an odd one out; give similarities that differ"
-        )
-    return judged
+    pairs = np.stack([people[:, threes[:, i], threes[:, j]] for i, j in PAIRS], axis=2)
+    most = pairs.max(axis=2, keepdims=True)
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        tie = _TIE * abs(pairs).max(axis=2, keepdims=True)
+        best = (pairs == most) | (pairs >= most - tie)
+    person, three = np.nonzero(best.sum(axis=2) == 1)
+    if len(three) == 0:
+        raise ValueError("similarity leaves no odd one out; give similarities that differ")
+    ways = _WAYS[best[person, three].argmax(axis=1)]
+    return np.take_along_axis(threes[three], ways, axis=1)
 
 
 def rsa_score(
@@ -406,16 +392,14 @@ def rsa_score(
     ...                 metric="euclidean"), 3)
     1.0
     """
+    checks.choice(metric, "metric", ("cosine", "correlation", "dot", "euclidean"))
     X = checks.features(X)
     precision = checks.rounding(X.dtype)
     X = X.astype(np.float64)
     people = checks.similarity(human_similarity, name="human_similarity")
     n_objects = people.shape[1]
     if len(X) != n_objects:
-        raise ValueError(
-            f"X has {len(X)} rows, but human_similarity is about {n_objects} objects; give one "
-            "row an object"
-        )
+        raise ValueError(f"X has {len(X)} rows, but human_similarity {n_objects}; give as many")
     scale = np.ones(n_objects)
     if metric == "correlation":
         sizes = abs(X).max(axis=1)
@@ -423,19 +407,12 @@ def rsa_score(
         spreads = abs(X).max(axis=1)
         constant = spreads <= precision * sizes
         if constant.any():
-            raise checks.Undefined(
-                f"X row {int(np.argmax(constant))} is constant and has no correlation; remove it "
-                "or use another metric"
-            )
+            row = int(np.argmax(constant))
+            raise checks.Undefined(f"X row {row} is constant; remove it or use another metric")
         scale = np.maximum(1, sizes / spreads)  # what is subtracted takes digits with it
-    elif metric in ("dot", "euclidean"):
-        with np.errstate(over="ignore"):
-            scale = np.linalg.norm(X, axis=1) ** (2 if metric == "dot" else 1)
-    elif metric != "cosine":
-        raise ValueError(
-            f"metric is {metric!r}; choose 'cosine', 'correlation', 'dot' or 'euclidean'"
-        )
     with np.errstate(over="ignore", invalid="ignore"):
+        if metric in ("dot", "euclidean"):
+            scale = np.linalg.norm(X, axis=1) ** (2 if metric == "dot" else 1)
         S, _ = _similarities(X, "cosine" if metric == "correlation" else metric)
     scale = np.sqrt(scale)
     sizes = np.maximum(abs(S), scale * scale[:, None])
@@ -481,17 +458,16 @@ def rsa_noise_ceiling(
     total = scaled.sum(axis=0)
     if min(np.ptp(total - own) for own in (np.zeros_like(total), *scaled)) < 1e-9:
         raise ValueError(
-            "human_similarity of some people together is the same for all pairs, since they judge "
-            "opposite ways; no ceiling can be given"
+            "human_similarity of some people together is the same for all pairs; leave one out"
         )
-    lower = [_correlation(own, total - own, method) for own in scaled]
-    upper = [_correlation(own, total, method) for own in scaled]
-    return NoiseCeiling(float(np.mean(lower)), float(np.mean(upper)))
+    lower = np.mean([_correlation(own, total - own, method) for own in scaled])
+    upper = np.mean([_correlation(own, total, method) for own in scaled])
+    return NoiseCeiling(float(lower), float(upper))
 
 
 def object_folds(
     triplets: ArrayLike, n_objects: int, *, n_folds: int, random_state: int = 0
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Iterator[TwoArrays]:
     """Split triplets by objects: no test triplet holds an object of a training triplet.
 
     Objects are dealt at random into `n_folds` parts. Each part in turn gives the test
@@ -520,11 +496,8 @@ def object_folds(
     2
     """
     triplets = checks.triplets(triplets, n_objects)
-    if not 2 <= checks.whole(n_folds, "n_folds") <= checks.whole(n_objects, "n_objects") // 3:
-        raise ValueError(
-            f"n_folds is {n_folds} for {n_objects} objects; give at least 2 folds and 3 objects "
-            "a fold, so that every fold holds a triplet"
-        )
+    if checks.whole(n_folds, "n_folds", least=2) > checks.whole(n_objects, "n_objects") // 3:
+        raise ValueError(f"n_folds is {n_folds} for {n_objects} objects; give 3 objects a fold")
     order = np.random.default_rng(random_state).permutation(n_objects)
     fold = np.empty(n_objects, dtype=int)
     fold[order] = np.arange(n_objects) % n_folds
@@ -544,12 +517,6 @@ def _threes_at(ranks: np.ndarray, n_objects: int) -> np.ndarray:
     return np.stack([rest - n_pairs[second], second, third], axis=1)
 
 
-def _threes_from(first: int, n_objects: int) -> np.ndarray:
-    """Sets of three objects of which one is the first, in order."""
-    second, third = first + 1 + np.stack(np.triu_indices(n_objects - first - 1, k=1))
-    return np.stack([np.full_like(second, first), second, third], axis=1)
-
-
 def _most_similar(X: ArrayLike, triplets: ArrayLike, similarity: Similarity) -> np.ndarray:
     """The pairs of each triplet that no other pair exceeds, as a sum of 1, 2 and 4."""
     X, triplets = _checked(X, triplets, similarity)
@@ -558,9 +525,7 @@ def _most_similar(X: ArrayLike, triplets: ArrayLike, similarity: Similarity) -> 
     return _best_pairs(S, scale, triplets)
 
 
-def _of_pairs(
-    X: ArrayLike, triplets: ArrayLike, similarity: Similarity
-) -> tuple[np.ndarray, np.ndarray]:
+def _of_pairs(X: ArrayLike, triplets: ArrayLike, similarity: Similarity) -> TwoArrays:
     """Similarity of each pair of each triplet, (n_triplets, 3), and how far apart they may tie."""
     X, triplets = _checked(X, triplets, similarity)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -570,14 +535,11 @@ def _of_pairs(
     return pairs, ties
 
 
-def _checked(
-    X: ArrayLike, triplets: ArrayLike, similarity: Similarity
-) -> tuple[np.ndarray, np.ndarray]:
+def _checked(X: ArrayLike, triplets: ArrayLike, similarity: Similarity) -> TwoArrays:
     """The judged rows of X, and the triplets in terms of these."""
     X = checks.features(X).astype(np.float64)
     triplets = checks.triplets(triplets, len(X))
-    if similarity not in ("cosine", "dot", "euclidean"):
-        raise ValueError(f"similarity is {similarity!r}; choose 'cosine', 'dot' or 'euclidean'")
+    checks.choice(similarity, "similarity", ("cosine", "dot", "euclidean"))
     if similarity == "cosine":
         _check_directions(X, is_judged(triplets, len(X)))
     return judged_rows(X, triplets)
@@ -590,7 +552,7 @@ def is_judged(triplets: np.ndarray, n_objects: int) -> np.ndarray:
     return judged
 
 
-def judged_rows(X: np.ndarray, triplets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def judged_rows(X: np.ndarray, triplets: np.ndarray) -> TwoArrays:
     """The rows of X that some triplet holds, and the triplets in terms of these."""
     judged = is_judged(triplets, len(X))
     if judged.all():
@@ -601,13 +563,11 @@ def judged_rows(X: np.ndarray, triplets: np.ndarray) -> tuple[np.ndarray, np.nda
 def _check_directions(X: np.ndarray, counts: np.ndarray | bool = True) -> None:
     zero = counts & ~X.any(axis=1)
     if zero.any():
-        raise checks.Undefined(
-            f"X row {int(np.argmax(zero))} is all zeros and has no cosine; remove it or use "
-            "another similarity"
-        )
+        row = int(np.argmax(zero))
+        raise checks.Undefined(f"X row {row} is all zeros; remove it or use another similarity")
 
 
-def _similarities(X: np.ndarray, similarity: Similarity) -> tuple[np.ndarray, np.ndarray]:
+def _similarities(X: np.ndarray, similarity: Similarity) -> TwoArrays:
     """Similarity of each pair of rows, and for each row what rounding errors are relative to,
     besides the similarities themselves.
     """
@@ -651,9 +611,7 @@ def _comparable(
     ties = np.broadcast_to(ROUNDING * ties, pairs.shape)
     settled = np.stack([settle(*person) for person in zip(pairs, ties, strict=True)])
     if (np.ptp(settled, axis=1) == 0).any():
-        raise checks.Undefined(
-            f"{name} has equal similarities of all pairs; there is nothing to rank"
-        )
+        raise checks.Undefined(f"{name} has equal similarities of all pairs; no rank is defined")
     return pairs if method == "pearson" else settled
 
 
@@ -677,6 +635,5 @@ def _least_within(values, ties):
 
 def _correlation(x: np.ndarray, y: np.ndarray, method: Correlation) -> float:
     methods = {"spearman": stats.spearmanr, "pearson": stats.pearsonr, "kendall": stats.kendalltau}
-    if method not in methods:
-        raise ValueError(f"method is {method!r}; choose 'spearman', 'pearson' or 'kendall'")
+    checks.choice(method, "method", tuple(methods))
     return methods[method](x, y).statistic

@@ -3,15 +3,16 @@
 import io
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
-from convexlib import downloads, store
-from convexlib.downloads import Source
-from convexlib.settings import ThingsStimuli
-from convexlib.stimuli import Judged, files
+from convexlib import data, store
+from convexlib.data import FilePath, downloads, files
+from convexlib.data.downloads import Source
+from convexlib.data.images import Broken
 
 PASSWORD = "CONVEXLIB_THINGS_PASSWORD"
 """Environment variable with the password of the images."""
@@ -34,7 +35,7 @@ _JUDGMENTS_LICENCE = "Published for research; the OSF project f5rn6 names no lic
 
 IMAGES = Source(
     "things/images_THINGS.zip",
-    "https://files.osf.io/v1/resources/jum2f/providers/osfstorage/670d6f7dbce84f4a7bb9371b",
+    "https://osf.io/rdxy2/download",
     _IMAGES_LICENCE,
     "hebart2019",
     unpack="things/object_images",
@@ -57,21 +58,21 @@ TRIALS = Source(
 )
 SPOSE = Source(
     "things/spose_embedding_66d_sorted.txt",
-    "osf:f5rn6/data/spose_embedding_66d_sorted.txt",
+    "https://osf.io/nfbp3/download",
     _JUDGMENTS_LICENCE,
     "hebart2023",
     "6a485922fe22c10b2eb920140198488451d44ac6de0c6be5e8ee8eec8a2007cc",
 )
 SPOSE_LABELS = Source(
     "things/labels_66.txt",
-    "osf:f5rn6/variables/labels.txt",
+    "https://osf.io/ydxus/download",
     _JUDGMENTS_LICENCE,
     "hebart2023",
     "396f333a38d629a503f894b0ee7929af0ed073bc59a3c0d86ec5e88de713f808",
 )
 UNIQUE_IDS = Source(
     "things/unique_id.txt",
-    "osf:f5rn6/variables/unique_id.txt",
+    "https://osf.io/2y463/download",
     _JUDGMENTS_LICENCE,
     "hebart2023",
     "e2e59d02197e89776034938e7a73940a0823cacac4b6084b56b1d8959816ff76",
@@ -111,18 +112,6 @@ SOURCES = (
 """All are fetched for the study; the images alone take gigabytes."""
 
 
-CONCEPT = files.CONCEPT
-
-WORDS = {
-    "concept": "object",
-    "concepts": "objects",
-    "category": "category",
-    "categories": "categories",
-}
-
-MAY_SHOW = False
-
-
 class Trials(NamedTuple):
     """Odd-one-out trials, one row each.
 
@@ -143,77 +132,97 @@ class Trials(NamedTuple):
     reaction_time: np.ndarray
 
 
-def splits(settings: ThingsStimuli) -> dict[str, tuple[None, pd.DataFrame]]:
-    """The reference images, or all; files are read one by one."""
-    found = image_paths(reference_only=settings.images == "reference")
-    by_split = files.splits(found, root(settings), broken=settings.broken)
-    _, references = by_split["reference"]
-    lost = pd.Index(found).difference(references[CONCEPT], sort=False)
-    if len(lost):
-        raise ValueError(
-            f"the reference image {str(found[lost[0]][0])!r} cannot be read; people judged it, so "
-            "it cannot be left out; remove the folder of images and run `convexlib fetch things`"
-        )
-    return by_split
+class Stimuli(data.Stimuli):
+    """Which images of THINGS, and how many of the 4.7 million judgments.
 
-
-def check(settings: ThingsStimuli) -> None:
-    """Read the categories, so that a mistake in one's own shows before anything is computed."""
-    if downloads.is_here(CONCEPTS):
-        categories(settings.categories)
-
-
-def root(settings: ThingsStimuli) -> Path:
-    """From where the files of the images are named."""
-    return downloads.root() / "things"
-
-
-def images_depend_on(settings: ThingsStimuli) -> dict[str, Any]:
-    """Names, sizes and times of change."""
-    found = image_paths(reference_only=settings.images == "reference")
-    paths = [path for of_concept in found.values() for path in of_concept]
-    return {"files": files.stamps(paths, root(settings)), "broken": settings.broken}
-
-
-def judgments_depend_on(settings: ThingsStimuli) -> dict[str, Any]:
-    """All published files but the images, one's own categories, and which judgments are drawn."""
-    published = [source for source in SOURCES if source.unpack is None]
-    unhashed = [source for source in published if source.sha256 is None]
-    return {
-        "published": {source.path: source.sha256 for source in published},
-        "files": files.stamps(
-            [downloads.find(source) for source in unhashed if downloads.is_here(source)],
-            downloads.root(),
-        ),
-        "categories": store.of_files([settings.categories] if settings.categories else []),
-        "drawn": [settings.seed, settings.n_triplets],
-    }
-
-
-def judged(settings: ThingsStimuli, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> Judged:
-    """Training judgments, drawn at random, and what SPoSE and VICE learned from such judgments.
-
-    Similarity is the dot product of SPoSE, from which its choices follow by a softmax. The
-    dimensions are those of VICE. The noise ceiling is that of the first repeated test set.
+    `images` are the reference image of each object, whose classes are judged for convexity too,
+    or all images; `categories` is a file of categories in the place of the published one.
     """
-    from convexlib.judgments import noise_ceiling
 
-    triplets = read_triplets("trainset")
-    if settings.n_triplets < len(triplets):
-        rng = np.random.default_rng(settings.seed)
-        triplets = triplets[rng.choice(len(triplets), settings.n_triplets, replace=False)]
-    weights, _ = spose()
-    trials = read_trials()
-    of_concept = categories(settings.categories).loc[of_test[CONCEPT]]
-    return Judged(
-        categories=of_concept.reset_index(drop=True),
-        concepts=pd.Index(concepts()).get_indexer(of_test[CONCEPT]),
-        names=concepts(),
-        triplets=triplets,
-        similarity=weights @ weights.T,
-        dimensions=vice().astype(float),
-        ceiling=noise_ceiling(trials.triplets[trials.ceiling_set == 1]),
-    )
+    WORDS: ClassVar = data.Stimuli.WORDS | {"concept": "object", "concepts": "objects"}
+    SOURCES: ClassVar = SOURCES
+    MAY_SHOW: ClassVar = False
+    ONE_NAME: ClassVar = False
+
+    kind: Literal["things"]
+    images: Literal["reference", "all"] = "reference"
+    n_triplets: int = Field(ge=1000)
+    categories: FilePath | None = None
+    broken: Broken = "error"
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        return N_CONCEPTS, 1
+
+    @property
+    def root(self) -> Path:
+        return downloads.root() / "things"
+
+    def check(self) -> None:
+        """Read the categories, so that a mistake in one's own shows before anything is computed."""
+        if downloads.is_here(CONCEPTS):
+            categories(self.categories)
+
+    def splits(self) -> dict[str, tuple[None, pd.DataFrame]]:
+        """The reference images, or all; files are read one by one."""
+        found = image_paths(reference_only=self.images == "reference")
+        by_split = files.splits(found, self.root, broken=self.broken)
+        _, references = by_split["reference"]
+        lost = pd.Index(found).difference(references[self.CONCEPT], sort=False)
+        if len(lost):
+            raise ValueError(
+                f"the reference image {str(found[lost[0]][0])!r} cannot be read; people judged it, "
+                "so it cannot be left out; remove the folder of images and run `convexlib fetch "
+                "things`"
+            )
+        return by_split
+
+    def images_depend_on(self) -> dict[str, Any]:
+        """Names, sizes and times of change."""
+        found = image_paths(reference_only=self.images == "reference")
+        paths = [path for of_concept in found.values() for path in of_concept]
+        return {"files": files.stamps(paths, self.root), "broken": self.broken}
+
+    def judgments_depend_on(self) -> dict[str, Any]:
+        """All published files but the images, one's own categories, and what is drawn."""
+        published = [source for source in SOURCES if source.unpack is None]
+        unhashed = [source for source in published if source.sha256 is None]
+        return {
+            "published": {source.path: source.sha256 for source in published},
+            "files": files.stamps(
+                [downloads.find(source) for source in unhashed if downloads.is_here(source)],
+                downloads.root(),
+            ),
+            "categories": store.of_files([self.categories] if self.categories else []),
+            "drawn": [self.seed, self.n_triplets],
+        }
+
+    def human(self, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> data.Human:
+        """Training judgments, drawn at random, and what SPoSE and VICE learned from such judgments.
+
+        Similarity is the dot product of SPoSE, from which its choices follow by a softmax. The
+        dimensions are those of VICE. The noise ceiling is that of the first repeated test set.
+        """
+        from convexlib.alignment import noise_ceiling
+
+        triplets = read_triplets("trainset")
+        if self.n_triplets < len(triplets):
+            rng = np.random.default_rng(self.seed)
+            triplets = triplets[rng.choice(len(triplets), self.n_triplets, replace=False)]
+        weights, _ = spose()
+        trials = read_trials()
+        ceiling = noise_ceiling(trials.triplets[trials.ceiling_set == 1])
+        of_concept = categories(self.categories).loc[of_test[self.CONCEPT]]
+        return data.Human(
+            names=concepts(),
+            concepts=pd.Index(concepts()).get_indexer(of_test[self.CONCEPT]),
+            categories=of_concept.reset_index(drop=True),
+            sets={
+                "THINGS": data.Judgments(
+                    triplets, weights @ weights.T, vice().astype(float), ceiling=ceiling
+                )
+            },
+        )
 
 
 @cache
@@ -352,6 +361,80 @@ def read_trials(path: Path | None = None) -> Trials:
         table["noise_ceiling"].fillna(0).to_numpy(dtype=np.int64),
         table["subject_id"].to_numpy(),
         table["RT"].to_numpy(),
+    )
+
+
+def summary(everything: Trials) -> pd.DataFrame:
+    """How many judgments there are, and how well two human embeddings predict them.
+
+    Returns
+    -------
+    DataFrame
+        One row a set of judgments: set, judgments, people, triplets, ceiling (lower and upper,
+        where triplets were judged repeatedly), and the accuracy of SPoSE and of VICE by the dot
+        product.
+    """
+    from convexlib.alignment import noise_ceiling, odd_one_out_accuracy
+
+    embeddings = {"SPoSE": spose()[0], "VICE": vice()}
+    names = {0: "training", 1: "repeated, set 1", 2: "repeated, set 2", 3: "repeated, set 3"}
+    rows = []
+    for number, name in names.items():
+        chosen = everything.ceiling_set == number
+        triplets = everything.triplets[chosen]
+        if not len(triplets):
+            continue
+        ceiling = noise_ceiling(triplets) if number else None
+        accuracies = {
+            f"accuracy of {embedding}": odd_one_out_accuracy(X, triplets, similarity="dot")
+            for embedding, X in embeddings.items()
+        }
+        rows.append(
+            {
+                "set": name,
+                "judgments": len(triplets),
+                "people": len(np.unique(everything.subject[chosen])),
+                "triplets": len(np.unique(np.sort(triplets, axis=1), axis=0)),
+                "ceiling": f"{ceiling.lower:.3f} to {ceiling.upper:.3f}" if ceiling else "",
+                **accuracies,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def reaction_times(everything: Trials, *, n_bins: int = 8) -> pd.DataFrame:
+    """How fast people judge triplets on which they agree more or less.
+
+    Returns
+    -------
+    DataFrame
+        One row a range of agreement, the share of people who made the most frequent choice of a
+        triplet that was judged repeatedly: agreement (its middle), low, median and high (quartiles
+        of the reaction time, in seconds), n (judgments).
+    """
+    repeated = everything.ceiling_set > 0
+    triplets = everything.triplets[repeated]
+    _, triplet = np.unique(np.sort(triplets, axis=1), axis=0, return_inverse=True)
+    table = pd.DataFrame(
+        {
+            "triplet": triplet.ravel(),
+            "odd": triplets[:, 2],
+            "seconds": everything.reaction_time[repeated] / 1000,
+        }
+    )
+    times_chosen = table.groupby(["triplet", "odd"]).size().groupby("triplet")
+    agreement = table["triplet"].map(times_chosen.max() / times_chosen.sum())
+    ranges = pd.cut(agreement, np.linspace(1 / 3, 1, n_bins + 1), include_lowest=True)
+    of_range = table.groupby(ranges, observed=True)["seconds"]
+    quartiles = of_range.quantile([0.25, 0.5, 0.75]).unstack()
+    return pd.DataFrame(
+        {
+            "agreement": [interval.mid for interval in quartiles.index],
+            "low": quartiles[0.25].to_numpy(),
+            "median": quartiles[0.5].to_numpy(),
+            "high": quartiles[0.75].to_numpy(),
+            "n": of_range.size().to_numpy(),
+        }
     )
 
 

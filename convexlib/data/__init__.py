@@ -1,0 +1,227 @@
+"""Images, their labels and what people judged of them: a class a kind of study.
+
+A kind is a module of this folder with a class `Stimuli`, which knows all about itself. Adding one
+touches no other file of the package.
+"""
+
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Annotated, Any, ClassVar, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from safetensors.numpy import load_file, save_file
+
+PATH = "path"
+"""The label column that holds the file of an image."""
+
+
+def beside_the_study_file(path: Path, info: ValidationInfo) -> Path:
+    """A path is meant as seen from the study file, whose folder is the context."""
+    try:
+        return ((info.context or Path()) / path.expanduser()).resolve()
+    except (OSError, RuntimeError) as error:  # such as links in a circle, or nobody's home
+        raise ValueError(f"the path cannot be followed: {error}") from error
+
+
+FilePath = Annotated[Path, AfterValidator(beside_the_study_file)]
+
+
+class Judgments(NamedTuple):
+    """What people judged of the reference images, by one method.
+
+    Attributes
+    ----------
+    triplets : ndarray of int, shape (n_triplets, 3)
+        Rows of the reference images; columns 0 and 1 are the pair that was kept together.
+    similarity : ndarray of shape (n_concepts, n_concepts), optional
+    dimensions : ndarray of shape (n_concepts, n_dimensions), optional
+        A human embedding.
+    stress : float
+        How badly the embedding fits the similarity, if it was scaled from it.
+    ceiling : tuple of two floats, optional
+        Lower and upper noise ceiling of the odd-one-out accuracy.
+    """
+
+    triplets: np.ndarray
+    similarity: np.ndarray | None = None
+    dimensions: np.ndarray | None = None
+    stress: float = float("nan")
+    ceiling: tuple[float, float] | None = None
+
+
+class Human(NamedTuple):
+    """What is known of the test images, and what people judged of the reference images.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the concepts, in the order of the reference images.
+    concepts : ndarray of int, shape (n_images,)
+        Concept of each test image, a row of the reference images.
+    categories : DataFrame of bool, shape (n_images, n_categories)
+        Which test image belongs to which category; to several, or to none, it may.
+    sets : dict of Judgments
+        Sets of judgments by name. Transforms are fitted to the first.
+    """
+
+    names: list[str]
+    concepts: np.ndarray
+    categories: pd.DataFrame
+    sets: Mapping[str, Judgments]
+
+    @property
+    def judgments(self) -> Judgments:
+        """The first set."""
+        return next(iter(self.sets.values()))
+
+    @property
+    def category_of_concept(self) -> pd.DataFrame:
+        """Categories of each concept, those of its first image, (n_concepts, n_categories)."""
+        first = np.unique(self.concepts, return_index=True)[1]
+        return self.categories.iloc[first].reset_index(drop=True)
+
+    @property
+    def ends(self) -> list[str]:
+        """Names of the positive ends of the human dimensions, then of the negative ones."""
+        dimensions = self.judgments.dimensions
+        ends = [*dimensions.argmax(axis=0), *dimensions.argmin(axis=0)]
+        return [
+            f"dimension {1 + column % dimensions.shape[1]}, towards {self.names[farthest]}"
+            for column, farthest in enumerate(ends)
+        ]
+
+    @property
+    def n_images(self) -> int:
+        """Images of the concept that has fewest."""
+        return int(np.bincount(self.concepts).min())
+
+    def save(self, folder: Path) -> None:
+        """Write it into a folder."""
+        self.categories.to_parquet(folder / "categories.parquet")
+        arrays = {"concepts": self.concepts}
+        about: dict[str, Any] = {"names": self.names, "sets": {}}
+        for name, judged in self.sets.items():
+            about["sets"][name] = {"stress": judged.stress, "ceiling": judged.ceiling}
+            for field in ("triplets", "similarity", "dimensions"):
+                if (array := getattr(judged, field)) is not None:
+                    # safetensors writes the memory as it lies.
+                    arrays[f"{field} {name}"] = np.ascontiguousarray(array)
+        save_file(arrays, folder / "judgments.safetensors")
+        (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Human":
+        """What `save` wrote."""
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        arrays = load_file(folder / "judgments.safetensors")
+        sets = {
+            name: Judgments(
+                *(arrays.get(f"{field} {name}") for field in Judgments._fields[:3]),
+                stress=of_set["stress"],
+                ceiling=of_set["ceiling"] and tuple(of_set["ceiling"]),
+            )
+            for name, of_set in about["sets"].items()
+        }
+        categories = pd.read_parquet(folder / "categories.parquet")
+        return cls(about["names"], arrays["concepts"], categories, sets)
+
+
+class Stimuli(BaseModel):
+    """A kind of stimuli: its settings are fields, what is the same for all studies class constants.
+
+    Attributes
+    ----------
+    CONCEPT : str
+        The column of the labels that names the concept.
+    WORDS : mapping
+        What concepts and categories are called.
+    SOURCES : tuple of downloads.Source
+        The files that it needs from the network.
+    MAY_SHOW : bool
+        Whether a page may show the images.
+    IN_ORDER : bool
+        Whether each concept follows on another, as hues do.
+    ONE_NAME : bool
+        Whether each image belongs to one category.
+    TRAINS : bool
+        Whether models are trained on it: there are splits train and validation.
+    DATA : str
+        What it says of the training data of these models.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    CONCEPT: ClassVar[str] = "concept"
+    WORDS: ClassVar[Mapping[str, str]] = {
+        "concept": "concept",
+        "concepts": "concepts",
+        "category": "category",
+        "categories": "categories",
+    }
+    SOURCES: ClassVar[tuple] = ()
+    MAY_SHOW: ClassVar[bool] = True
+    IN_ORDER: ClassVar[bool] = False
+    ONE_NAME: ClassVar[bool] = True
+    TRAINS: ClassVar[bool] = False
+    DATA: ClassVar[str] = ""
+
+    kind: str
+    seed: int = Field(0, ge=0)
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """How many concepts there are, and test images of the concept that has fewest."""
+        raise NotImplementedError
+
+    @property
+    def root(self) -> Path | None:
+        """From where the files of the images are named, where they are in files."""
+        return None
+
+    def check(self) -> None:
+        """Raise a one-line ValueError if something is wrong that can be seen at once."""
+
+    def splits(self) -> dict[str, tuple[np.ndarray | None, pd.DataFrame]]:
+        """Images and labels of every split.
+
+        At least "test", whose classes are judged for convexity, and "reference", to which the
+        judgments refer. Images are an array, or None where the labels have a column `PATH` with
+        the file of each.
+        """
+        raise NotImplementedError
+
+    def human(self, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> Human:
+        """What people judged, from the labels of these two splits."""
+        raise NotImplementedError
+
+    def images_depend_on(self) -> Any:
+        """All that `splits` depends on but code, as JSON."""
+        return self.model_dump(mode="json")
+
+    def judgments_depend_on(self) -> Any:
+        """All that `human` depends on but code and labels, as JSON."""
+        return self.model_dump(mode="json")
+
+
+def kinds() -> list[str]:
+    """Names of the kinds: the modules of this folder that have a class `Stimuli` of their own."""
+    return [module.name for module in iter_modules(__path__) if _has_own(module.name)]
+
+
+def of_kind(kind: str) -> type[Stimuli]:
+    """The class of a kind."""
+    if not _has_own(kind):
+        raise ValueError(f"no such kind; choose one of: {', '.join(kinds())}")
+    return import_module(f"convexlib.data.{kind}").Stimuli
+
+
+def _has_own(kind: str) -> bool:
+    if kind not in (module.name for module in iter_modules(__path__)):
+        return False
+    found = getattr(import_module(f"convexlib.data.{kind}"), "Stimuli", Stimuli)
+    return found is not Stimuli

@@ -1,0 +1,313 @@
+"""What a model is trained for: a class an objective, a model and its loss in one torch module.
+
+What an objective learns from are examples: images by their row, and a target. The examples of
+most are single images; those of `ContrastivePairs` and `OddOneOut` are rows of a table of pairs
+or triplets, whose columns number the images.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
+from torch import Generator, Tensor, nn
+from torch.nn.functional import cross_entropy, layer_norm, normalize, smooth_l1_loss, unfold
+from transformers import PreTrainedModel
+
+if TYPE_CHECKING:
+    from convexlib.models.training import Pixels
+
+_AT_ONCE = 256  # images
+_N_TOKENIZED = 10_000  # patches that k-means sees
+# Baevski et al. use 0.9998 over hundreds of thousands of steps. The teacher's memory, here
+# 100 steps, is kept well below the few hundred steps of our training.
+_TEACHER_DECAY = 0.99
+_SMOOTH_L1_BETA = 2.0
+_TEMPERATURE = 0.1  # of cosine similarities; Chen et al. (2020), table 5
+
+
+class Objective(nn.Module):
+    """A model and what it is trained for.
+
+    Trained are the parameters that require a gradient. Called with the pixels of some examples,
+    their targets and a random generator, it returns what the model says and what is true, of
+    which `loss` and `score` make a number.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+
+    Attributes
+    ----------
+    name, score_name : str
+        What is learned, and what `score` is called.
+    """
+
+    name: str
+    score_name = "accuracy"
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def examples(self, pixels: "Pixels", labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
+        """Rows of the images of each example, (n,) or (n, images an example), and targets."""
+        return torch.arange(len(pixels)), torch.zeros(len(pixels))
+
+    def loss(self, said: Tensor, true: Tensor) -> Tensor:
+        """What training makes small."""
+        return cross_entropy(said, true)
+
+    def score(self, said: Tensor, true: Tensor) -> float:
+        """How well the model does; at most 1."""
+        true = true if true.ndim == 1 else true.argmax(dim=1)
+        return (said.argmax(dim=1) == true).double().mean().item()
+
+    def after_step(self) -> None:
+        """Move what the optimizer does not."""
+
+
+class NamedClasses(Objective):
+    """Name the class of an image, by a linear head.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        One for image classification, whose configuration has the names: see `naming`.
+    columns : sequence of str
+        Those of the labels that make the class.
+    """
+
+    def __init__(self, model: PreTrainedModel, columns: Sequence[str]) -> None:
+        super().__init__(model)
+        self.columns = columns
+        self.name = " and ".join(columns).replace("_", " ")
+
+    def examples(self, pixels: "Pixels", labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
+        names = _joined(labels, self.columns)
+        codes = pd.Index(self.model.config.id2label.values()).get_indexer(names)
+        if codes.min() < 0:
+            raise ValueError(
+                f"no image to train on is of class {names[codes.argmin()]!r}, which another split "
+                "has; give each split images of the same classes"
+            )
+        return torch.arange(len(codes)), torch.from_numpy(codes)
+
+    def forward(self, pixels: Tensor, codes: Tensor, _: Generator) -> tuple[Tensor, Tensor]:
+        return self.model(pixels).logits, codes
+
+
+class _Masked(Objective):
+    """Some patches of an image are masked, and the model is to tell what they hide."""
+
+    def __init__(self, model: PreTrainedModel, masked: float) -> None:
+        super().__init__(model)
+        self.masked = masked
+        self.n_patches = (model.config.image_size // model.config.patch_size) ** 2
+
+    def mask(self, pixels: Tensor, generator: Generator) -> Tensor:
+        """Boolean (n, n_patches) with the same number of masked patches in every image."""
+        order = torch.rand(len(pixels), self.n_patches, generator=generator).argsort(dim=1)
+        return (order < round(self.masked * self.n_patches)).to(pixels.device)
+
+
+class MaskedTokens(_Masked):
+    """Predict the visual tokens of masked patches (Bao et al. 2022).
+
+    Tokens are clusters of patches by k-means, in place of a discrete variational autoencoder.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        One for masked image modelling; its vocabulary says how many tokens there are.
+    pixels : Pixels
+        In whose patches clusters are found.
+    masked : float
+        Share of patches.
+    seed : int
+    """
+
+    name = "visual tokens of masked patches"
+
+    def __init__(self, model: PreTrainedModel, pixels: "Pixels", masked: float, seed: int) -> None:
+        super().__init__(model, masked)
+        order = np.random.default_rng(seed).permutation(len(pixels) * self.n_patches)
+        some = [
+            self._patches(pixels[part // self.n_patches])[range(len(part)), part % self.n_patches]
+            for part in torch.from_numpy(order[:_N_TOKENIZED]).split(_AT_ONCE)
+        ]
+        self.tokenizer = KMeans(model.config.vocab_size, n_init=1, max_iter=50, random_state=seed)
+        with threadpool_limits(1):
+            self.tokenizer.fit(torch.cat(some).numpy())
+
+    def examples(self, pixels: "Pixels", labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
+        rows = torch.arange(len(pixels))
+        patches = (self._patches(pixels[part]).flatten(0, 1) for part in rows.split(_AT_ONCE))
+        tokens = np.concatenate([self.tokenizer.predict(some.numpy()) for some in patches])
+        return rows, torch.from_numpy(tokens).long().view(-1, self.n_patches)
+
+    def forward(self, pixels: Tensor, true: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        masked = self.mask(pixels, generator)
+        return self.model(pixels, bool_masked_pos=masked).logits[masked], true[masked]
+
+    def _patches(self, pixels: Tensor) -> Tensor:
+        """Cut (n, 3, h, w) into (n, n_patches, 3 * size * size), row by row."""
+        size = self.model.config.patch_size
+        return unfold(pixels, size, stride=size).transpose(1, 2).contiguous()
+
+
+class MaskedLatents(_Masked):
+    """Regress what a slowly moving teacher makes of masked patches (Baevski et al. 2022).
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        One that takes `bool_masked_pos`; the teacher begins as its copy.
+    masked : float
+        Share of patches.
+    """
+
+    name = "latent targets of masked patches"
+    score_name = "explained variance"
+
+    def __init__(self, model: PreTrainedModel, masked: float) -> None:
+        super().__init__(model, masked)
+        self.head = nn.Linear(model.config.hidden_size, model.config.hidden_size)
+        self.teacher = deepcopy(model).requires_grad_(False)
+        self.n_averaged = max(1, model.config.num_hidden_layers // 2)
+
+    def forward(self, pixels: Tensor, _: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        masked = self.mask(pixels, generator)
+        with torch.no_grad():
+            states = self.teacher.eval()(pixels, output_hidden_states=True).hidden_states
+            states = [layer_norm(s, s.shape[-1:]) for s in states[-self.n_averaged :]]
+            latent = torch.stack(states).mean(dim=0)
+        said = self.head(self.model(pixels, bool_masked_pos=masked).last_hidden_state)
+        return said[:, 1:][masked], latent[:, 1:][masked]
+
+    def loss(self, said: Tensor, true: Tensor) -> Tensor:
+        return smooth_l1_loss(said, true, beta=_SMOOTH_L1_BETA)
+
+    def score(self, said: Tensor, true: Tensor) -> float:
+        residual = (true - said).square().sum()
+        return (1 - residual / (true - true.mean(dim=0)).square().sum()).item()
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        student, teacher = self.model.parameters(), self.teacher.parameters()
+        for fast, slow in zip(student, teacher, strict=True):
+            slow.lerp_(fast, 1 - _TEACHER_DECAY)
+
+
+class _Compared(Objective):
+    """Images are compared by the mean of their tokens in the last layer.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Without a head.
+    columns : sequence of str
+        Those of the labels that number the images of an example, and then its target.
+    """
+
+    n_images: int
+
+    def __init__(self, model: PreTrainedModel, columns: Sequence[str]) -> None:
+        super().__init__(model)
+        self.columns = list(columns)
+
+    def examples(self, pixels: "Pixels", labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
+        table = torch.tensor(labels[self.columns].to_numpy(float))
+        return table[:, : self.n_images].long(), table[:, self.n_images :].float()
+
+    def embedded(self, pixels: Tensor) -> Tensor:
+        """Unit vectors (n examples, n images, width)."""
+        tokens = self.model(pixels).last_hidden_state
+        return normalize(tokens.mean(dim=1), dim=-1).unflatten(0, (-1, self.n_images))
+
+
+class ContrastivePairs(_Compared):
+    """Tell the partner of an image from all others of the batch: InfoNCE (van den Oord 2018).
+
+    `columns` are two, the images of a pair; `score` is how often the partner is the nearest.
+    """
+
+    name = "pairs of images"
+    n_images = 2
+
+    def forward(self, pixels: Tensor, true: Tensor, _: Generator) -> tuple[Tensor, Tensor]:
+        return self.embedded(pixels), true
+
+    def loss(self, said: Tensor, true: Tensor) -> Tensor:
+        similarity, partner = self._compared(said)
+        return (cross_entropy(similarity, partner) + cross_entropy(similarity.T, partner)) / 2
+
+    def score(self, said: Tensor, true: Tensor) -> float:
+        return super().score(*self._compared(said))
+
+    def _compared(self, said: Tensor) -> tuple[Tensor, Tensor]:
+        similarity = said[:, 0] @ said[:, 1].T / _TEMPERATURE
+        return similarity, torch.arange(len(said), device=said.device)
+
+
+class OddOneOut(_Compared):
+    """Keep that pair of three images that people keep (Muttenthaler et al. 2025).
+
+    `columns` are three, the images of a triplet, the odd one last; or six, with the probabilities
+    that pairs (0, 1), (0, 2) and (1, 2) are kept.
+    """
+
+    name = "odd one out of three images"
+    n_images = 3
+
+    def examples(self, pixels: "Pixels", labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
+        rows, kept = super().examples(pixels, labels)
+        return rows, kept if kept.shape[1] else torch.eye(3)[[0]].repeat(len(rows), 1)
+
+    def forward(self, pixels: Tensor, kept: Tensor, _: Generator) -> tuple[Tensor, Tensor]:
+        images = self.embedded(pixels)
+        similarity = (images[:, [0, 0, 1]] * images[:, [1, 2, 2]]).sum(dim=-1)
+        return similarity / _TEMPERATURE, kept
+
+
+def naming(labels: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+    """What the configuration of a model says of the classes that it names.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        One row an image.
+    columns : sequence of str
+        Their combinations are the classes, in sorted order; a Categorical has its own.
+
+    Returns
+    -------
+    dict
+        Options of a configuration of transformers. A name is the values, joined by a blank.
+
+    Raises
+    ------
+    ValueError
+        If no column is given, or one that there is not.
+
+    Examples
+    --------
+    >>> labels = pd.DataFrame({"hue": [600, 434, 600], "shape": ["star", "disc", "disc"]})
+    >>> naming(labels, ["hue", "shape"])["id2label"]
+    {0: '434 disc', 1: '600 disc', 2: '600 star'}
+    """
+    if not columns or set(columns) - set(labels):
+        raise ValueError(
+            f"columns of the labels to name are {list(columns)}; choose of: {', '.join(labels)}"
+        )
+    distinct = labels[list(columns)].drop_duplicates().sort_values(list(columns))
+    names = dict(enumerate(_joined(distinct, columns)))
+    return {"id2label": names, "label2id": {name: code for code, name in names.items()}}
+
+
+def _joined(labels: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    return [" ".join(map(str, row)) for row in labels[list(columns)].itertuples(index=False)]

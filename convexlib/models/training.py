@@ -1,0 +1,270 @@
+"""Trains models into Hugging Face checkpoints, which load by the same code as published ones.
+
+What a model is (`convexlib.models.families`) and what it is trained for
+(`convexlib.models.objectives`) are told elsewhere; here they are fitted to images.
+
+On CPUs, training runs on one thread, so that a seed gives the same weights whatever else the
+machine does and however many cores it has. It runs on a GPU where there is one.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Generator, Tensor, nn
+from tqdm import tqdm
+from transformers import AutoModelForImageClassification, PreTrainedModel, ViTImageProcessorPil
+
+from convexlib.models.checkpoints import load_model, load_processor, quiet
+from convexlib.models.objectives import NamedClasses, Objective, naming
+from convexlib.settings import Architecture, Training
+
+SPLITS = ("train", "validation", "test")
+"""What models are trained, watched and tested on."""
+
+_PROCESSING = {"do_resize": False, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+_STATE = "state.pt"
+_AT_ONCE = 256  # images
+_KEPT = 2**29  # bytes of all pixels of a split, up to which they are processed once
+
+
+_Data = dict[str, tuple["Pixels", Tensor, Tensor]]
+"""Of each split its images, and of each example the rows of its images and its target."""
+
+
+class Pixels:
+    """Images as a model takes them: with a tensor of rows, a batch (n, 3, height, width).
+
+    Images are processed when they are asked for; once for all where their pixels take 512 MB at
+    most.
+
+    Parameters
+    ----------
+    images : sequence of uint8 ndarray or PIL image
+        Such as `convexlib.data.images.ImageFiles`.
+    processor : image processor of transformers
+
+    Examples
+    --------
+    >>> images = np.zeros((3, 8, 8, 3), dtype=np.uint8)
+    >>> pixels = Pixels(images, ViTImageProcessorPil(do_resize=False))
+    >>> pixels[torch.tensor([0, 2])].shape
+    torch.Size([2, 3, 8, 8])
+    """
+
+    def __init__(self, images: Sequence[Any], processor: Any) -> None:
+        self._images, self._processor, self._kept = images, processor, None
+        rows = torch.arange(len(images))
+        if len(images) * self[rows[:1]].nbytes <= _KEPT:
+            self._kept = torch.cat([self[part] for part in rows.split(_AT_ONCE)])
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        if self._kept is not None:
+            return self._kept[rows]
+        with ThreadPoolExecutor() as pool:
+            images = list(pool.map(self._images.__getitem__, rows.tolist()))
+        return self._processor(images, return_tensors="pt")["pixel_values"]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+@_one_thread()
+def train(
+    folder: Path,
+    *,
+    splits: Mapping[str, tuple[Sequence[Any], pd.DataFrame]],
+    settings: Training,
+    seed: int,
+    family: str | None = None,
+    architecture: Architecture | None = None,
+    patch_size: int | None = None,
+    start: Path | None = None,
+    columns: Sequence[str] = (),
+) -> None:
+    """Train a model of a family from scratch, or all weights of a checkpoint to name classes.
+
+    What a run that was killed left in the folder is taken up, and leads to the same weights.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the checkpoint goes: weights as safetensors, configuration, image processor and
+        `training.json` (objective, seed, steps, curve, score on the test split). Checkpoints on
+        the way go to `step-<n>` below it.
+    splits : mapping
+        `(images, labels)` by split, with splits train, validation and test: a sequence of uint8
+        arrays or PIL images, square and of one size, and what the objective knows of them.
+    settings : Training
+    seed : int
+    family : str, optional
+        One of `convexlib.models.families.names()`, trained from scratch by its own objective.
+    architecture : Architecture, optional
+        Of the model of the family.
+    patch_size : int, optional
+        Of the model of the family, in pixels.
+    start : Path, optional
+        Folder of a checkpoint, which gets a new linear head in place of a family.
+    columns : sequence of str
+        Of the labels, for objectives that need some: those whose values make the class of an
+        image. Classes come in sorted order, those of a Categorical in its own.
+
+    Raises
+    ------
+    ValueError
+        If there are no such columns where classes are to be named, or a split has a class that
+        the training split lacks.
+    """
+    torch.manual_seed(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    processor = load_processor(start) if start else ViTImageProcessorPil(**_PROCESSING)
+    pixels = {split: Pixels(splits[split][0], processor) for split in SPLITS}
+    labels = splits["train"][1]
+    if start:
+        head = {"ignore_mismatched_sizes": True, **naming(labels, columns)}
+        model = load_model(AutoModelForImageClassification, start, **head)
+        objective = NamedClasses(model, columns)
+    else:
+        # Written out, so that what is asked of the module, and no more, counts as a dependency.
+        build = import_module(f"convexlib.models.families.{family}").build
+        pretrained_for = import_module(f"convexlib.models.families.{family}").objective
+        model = build(_shape(architecture, patch_size, pixels["train"]), labels, columns)
+        objective = pretrained_for(model, pixels["train"], columns, seed)
+    data = {s: (x, *objective.examples(x, splits[s][1])) for s, x in pixels.items()}
+    run = _Run(objective, settings, data, seed)
+    run.take_up(folder / _STATE)
+    every = settings.save_every or settings.epochs
+    for epoch in range(len(run.curve) + 1, settings.epochs + 1):
+        run.one_epoch()
+        if epoch in range(every, settings.epochs, every):
+            _save(folder / f"step-{run.schedule.last_epoch}", model, processor)
+        run.keep(folder / _STATE)
+    _save(folder, model, processor)
+    scores = {"score": objective.score_name, "test_score": run.score("test")}
+    record = run.record | {"curve": run.curve} | scores
+    (folder / "training.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    (folder / _STATE).unlink()
+
+
+class _Run:
+    """A training under way: all that its next epoch depends on."""
+
+    def __init__(self, objective: Objective, settings: Training, data: _Data, seed: int) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.objective, self.settings = objective.to(self.device), settings
+        self.data, self.curve = data, []
+        self.generator = Generator().manual_seed(seed)
+        self.parameters = [p for p in objective.parameters() if p.requires_grad]
+        pixels, rows, _ = data["train"]
+        self.record = {
+            "objective": objective.name,
+            "seed": seed,
+            "settings": settings.model_dump(mode="json"),
+            "n_images": len(pixels),
+            "n_steps": settings.epochs * -(-len(rows) // settings.batch_size),
+            "n_parameters": sum(p.numel() for p in self.parameters),
+        }
+        rates = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+        self.optimizer = torch.optim.AdamW(self.parameters, **rates, fused=True)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._share_of_rate)
+        self.parts = self.objective, self.optimizer, self.schedule
+
+    def one_epoch(self) -> None:
+        """Train on all examples once, and look how well the model does."""
+        self.objective.train()
+        epoch, n = len(self.curve) + 1, len(self.data["train"][1])
+        batches = torch.randperm(n, generator=self.generator).split(self.settings.batch_size)
+        words = f"{self.objective.name}, epoch {epoch} of {self.settings.epochs}"
+        losses = [self._one_step(batch) for batch in tqdm(batches, words, leave=False)]
+        point = {"epoch": epoch, "training_loss": float(np.mean(losses))}
+        self.curve.append(point | {"validation_score": self.score("validation")})
+
+    @torch.no_grad()
+    def score(self, split: str) -> float:
+        """How well the model does on a split, by the same masks every time."""
+        self.objective.eval()
+        generator = Generator().manual_seed(0)
+        batches = torch.arange(len(self.data[split][1])).split(_AT_ONCE)
+        outputs = [self._predicted(split, batch, generator) for batch in batches]
+        return self.objective.score(*(torch.cat(part).cpu() for part in zip(*outputs, strict=True)))
+
+    def keep(self, path: Path) -> None:
+        """Write the state of the training into a file, whole or not at all."""
+        state = {
+            "record": self.record,
+            "curve": self.curve,
+            "parts": [part.state_dict() for part in self.parts],
+            "orders": self.generator.get_state(),
+            "chance": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()],
+        }
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def take_up(self, path: Path) -> None:
+        """Go on from a file that `keep` wrote, if that was in a training like this one."""
+        state = torch.load(path, map_location="cpu", weights_only=True) if path.exists() else {}
+        if state.get("record") == self.record:
+            self.curve = state["curve"]
+            for part, of_part in zip(self.parts, state["parts"], strict=True):
+                part.load_state_dict(of_part)
+            self.generator.set_state(state["orders"])
+            torch.set_rng_state(state["chance"][0])
+            torch.cuda.set_rng_state_all(state["chance"][1:])
+
+    def _one_step(self, batch: Tensor) -> float:
+        loss = self.objective.loss(*self._predicted("train", batch, self.generator))
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.schedule.step()
+        self.objective.after_step()
+        return loss.item()
+
+    def _predicted(self, split: str, batch: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        pixels, rows, targets = self.data[split]
+        shown = pixels[rows[batch].flatten()].to(self.device)
+        return self.objective(shown, targets[batch].to(self.device), generator)
+
+    def _share_of_rate(self, step: int) -> float:
+        """A linear warm-up and a cosine to zero."""
+        n_steps = self.record["n_steps"]
+        n_warmup = round(self.settings.warmup * n_steps)
+        if step < n_warmup:
+            return (step + 1) / n_warmup
+        return float(0.5 * (1 + np.cos(np.pi * (step - n_warmup) / max(1, n_steps - n_warmup))))
+
+
+def _save(folder: Path, model: PreTrainedModel, processor: Any) -> None:
+    with quiet():
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+
+
+def _shape(architecture: Architecture, patch_size: int, pixels: Pixels) -> dict[str, int]:
+    return {
+        "image_size": pixels[torch.arange(1)].shape[-1],
+        "patch_size": patch_size,
+        "num_hidden_layers": architecture.layers,
+        "hidden_size": architecture.width,
+        "num_attention_heads": architecture.heads,
+        "intermediate_size": 4 * architecture.width,
+    }

@@ -1,0 +1,336 @@
+"""The graph of results of a study: what each needs and what writes it.
+
+Stimuli, judgments, checkpoints, representations, transforms, measures; the notebooks and the site,
+which need these, stand in `book`. A result knows what it depends on without running, so a plan
+costs nothing; `get()` makes it, and whatever it needs, unless it is stored. What a result does
+stands in its writer, which sees nothing but what the result says that it is called with.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from convexlib import data, dependencies, measures, store
+from convexlib.data import PATH, Human
+from convexlib.data.images import ImageFiles
+from convexlib.settings import Precision, Recipe, Transform
+from convexlib.store import Known, Result
+from convexlib.study import Model, Study
+
+if TYPE_CHECKING:
+    from convexlib.layers import Layer
+
+TRAINING = ("train", "validation", "test")
+"""The splits that models are trained and tested on."""
+
+
+@cache
+def stimuli(study: Study) -> Result:
+    """Images and labels of a study."""
+    about = study.stimuli
+    return Result(
+        f"{study.name}/stimuli",
+        _write_stimuli,
+        {"settings": Known(about, by=about.images_depend_on())},
+        chosen={"data": about.kind},
+    )
+
+
+@cache
+def human(study: Study) -> Result:
+    """What people judged, and what is known of the test images."""
+    about = study.stimuli
+    return Result(
+        f"{study.name}/judgments",
+        _write_human,
+        {"stimuli": stimuli(study), "settings": Known(about, by=about.judgments_depend_on())},
+        chosen={"data": about.kind},
+    )
+
+
+@cache
+def checkpoint(study: Study, model: Model) -> Result | Known:
+    """Checkpoint of a model: trained here, or a folder that is known by its files."""
+    if model.recipe is None:
+        return _found(model)
+    start = study.known.get(model.parent)
+    return Result(
+        f"{study.name}/models/{model.id}",
+        _train,
+        {
+            "stimuli": stimuli(study),
+            "seed": model.seed,
+            "recipe": model.recipe,
+            "start": start and checkpoint(study, start),
+        },
+        chosen={"families": model.recipe.family},
+        resumes=True,
+        job=_job("train", model),
+        priority=200 + _size(model),  # the largest first, so that none is left running at the end
+    )
+
+
+@cache
+def representations(study: Study, model: Model) -> Result:
+    """Pooled representations of the test and reference images at every layer of a model."""
+    return Result(
+        f"{study.name}/representations/{model.id}",
+        _represent,
+        _model_and_images(study, model) | {"precision": study.file.measures.precision},
+        resumes=True,
+        job=_job("represent", model),
+        priority=100 + _size(model),
+    )
+
+
+@cache
+def transforms(study: Study, model: Model) -> Result:
+    """Alignment transforms, fitted at every layer of a model."""
+    return Result(
+        f"{study.name}/transforms/{model.id}",
+        _fit,
+        {
+            "representations": representations(study, model),
+            "human": human(study),
+            "options": study.file.measures.transform,
+            "model": model.id,
+        },
+        job=_job("fit", model),
+        priority=100 + _size(model),
+    )
+
+
+@cache
+def measure(study: Study, model: Model, name: str) -> Result:
+    """What a file of `measures` measures at every layer of a model."""
+    settings, writer = study.file.measures, _measure
+    reached = dependencies.of_name(f"convexlib.measures.{name}", "rows").code
+    inputs = {
+        "representations": representations(study, model),
+        "human": human(study),
+        "similarity": settings.similarity,
+        "name": name,
+        "model": model.id,
+    }
+    if "convexlib.layers.convexity" in reached:
+        inputs["n_neighbors"] = settings.n_neighbors
+    if "convexlib.layers.spaces" in reached:
+        inputs |= {"transforms": transforms(study, model), "options": settings.transform}
+        writer = _measure_transformed
+    return Result(
+        f"{study.name}/measures/{name}/{model.id}",
+        writer,
+        inputs,
+        chosen={"measures": name},
+        job=_job("measure", model),
+        priority=100 + _size(model),
+    )
+
+
+def all_measures(study: Study) -> dict[str, dict[str, Result]]:
+    """Of each model, by id, what each file of `measures` measures of it."""
+    return {
+        model.id: {name: measure(study, model, name) for name in measures.names()}
+        for model in study.models
+    }
+
+
+def trial(study: Study, model: Model) -> Result:
+    """That an image goes through a model: what is wrong with it shows before the long work."""
+    return Result(f"{study.name}/trials/{model.id}", _try, _model_and_images(study, model))
+
+
+def images(study: Study, split: str) -> tuple[np.ndarray | ImageFiles, pd.DataFrame]:
+    """Images and labels of one split: train, validation, test or reference."""
+    folder = stimuli(study).get()
+    return _read_images(folder, split, study.stimuli.root), _read_labels(folder, split)
+
+
+@cache
+def judged(study: Study) -> Human:
+    """What is known of the test images, and what people judged of the reference images."""
+    return Human.load(human(study).get())
+
+
+def _write_stimuli(folder: Path, *, settings: data.Stimuli) -> None:
+    splits = import_module(f"convexlib.data.{settings.kind}").Stimuli.splits(settings)
+    arrays = {}
+    for split, (images, of_image) in splits.items():
+        if images is not None:
+            # safetensors writes the memory as it lies.
+            arrays[split] = np.ascontiguousarray(images)
+        of_image.to_parquet(folder / f"{split}.parquet")
+    save_file(arrays, folder / "arrays.safetensors")
+
+
+def _write_human(folder: Path, *, stimuli: Path, settings: data.Stimuli) -> None:
+    labels = [_read_labels(stimuli, split) for split in ("test", "reference")]
+    found = import_module(f"convexlib.data.{settings.kind}").Stimuli.human(settings, *labels)
+    found.save(folder)
+
+
+def _train(folder: Path, *, stimuli: Path, seed: int, recipe: Recipe, start: Path | None) -> None:
+    from convexlib.models.training import train
+
+    splits = {s: (_read_images(stimuli, s, None), _read_labels(stimuli, s)) for s in TRAINING}
+    train(
+        folder,
+        splits=splits,
+        settings=recipe.training,
+        seed=seed,
+        family=recipe.family if start is None else None,
+        architecture=recipe.architecture,
+        patch_size=recipe.patch_size,
+        start=start,
+        columns=recipe.training.labels,
+    )
+
+
+def _represent(
+    folder: Path,
+    *,
+    checkpoint: Path,
+    stimuli: Path,
+    root: Path | None,
+    pooling: str,
+    precision: Precision,
+) -> None:
+    from convexlib.models.representations import write
+
+    for split in {"test", _reference(stimuli)}:
+        images = _read_images(stimuli, split, root)
+        write(checkpoint, images, folder / split, pooling=pooling, precision=precision)
+
+
+def _fit(
+    folder: Path, *, representations: Path, human: Path, options: Transform, model: str
+) -> None:
+    from convexlib.layers import fit_all
+
+    for number, layer in enumerate(_layers(representations, Human.load(human), model)):
+        save_file(fit_all(layer, options), folder / f"{number}.safetensors")
+
+
+def _measure(
+    folder: Path, *, representations: Path, human: Path, name: str, model: str, **distances: Any
+) -> None:
+    rows = import_module(f"convexlib.measures.{name}").rows
+    names = import_module(f"convexlib.measures.{name}").MEASURES
+    layers = _layers(representations, Human.load(human), model, **distances)
+    _write_rows(folder, rows, names, layers)
+
+
+def _measure_transformed(
+    folder: Path,
+    *,
+    representations: Path,
+    transforms: Path,
+    human: Path,
+    options: Transform,
+    name: str,
+    model: str,
+    **distances: Any,
+) -> None:
+    from convexlib.layers import load_fits
+
+    rows = import_module(f"convexlib.measures.{name}").rows
+    names = import_module(f"convexlib.measures.{name}").MEASURES
+    people = Human.load(human)
+    layers = (
+        layer._replace(fits=load_fits(load_file(file), people, options))
+        for layer, file in zip(
+            _layers(representations, people, model, **distances),
+            (transforms / f"{number}.safetensors" for number in count()),
+            strict=False,
+        )
+    )
+    _write_rows(folder, rows, names, layers)
+
+
+def _write_rows(folder: Path, rows: Any, names: Any, layers: Any) -> None:
+    from convexlib.layers import measured
+
+    measured(rows, names, layers).to_parquet(folder / "rows.parquet")
+
+
+def _layers(representations: Path, human: Human, model: str, **distances: Any) -> Iterator["Layer"]:
+    """The layers of a model, one at a time in memory."""
+    from convexlib.layers import Layer
+    from convexlib.models.representations import load, n_layers
+
+    test, reference = representations / "test", representations / "reference"
+    reference = reference if reference.is_dir() else test
+    for number in range(n_layers(test)):
+        layer = load(test, number), load(reference, number)
+        yield Layer.of(*layer, human, name=f"layer {number} of {model}", **distances)
+
+
+def _try(folder: Path, *, checkpoint: Path, stimuli: Path, root: Path | None, pooling: str) -> None:
+    from convexlib.models.representations import try_one
+
+    images = _read_images(stimuli, "test", root)
+    image = images[images.most_oblong] if isinstance(images, ImageFiles) else images[0]
+    try_one(checkpoint, image, pooling=pooling)
+    (folder / "tried").touch()
+
+
+def _found(model: Model) -> Known:
+    from convexlib.models.checkpoints import is_of_timm
+
+    files = [p for p in model.source.iterdir() if p.suffix in (".json", ".safetensors")]
+    by = {"files": store.of_files(files), "revision": model.revision}
+    if is_of_timm(model.source):  # transformers calls it, and no code of ours names it
+        by["timm"] = version("timm")
+    return Known(model.source, by=by)
+
+
+def _job(command: str, model: Model) -> str:
+    """Models of a family and size, seeds and fine-tuned forms, share a process.
+
+    Loading PyTorch takes longer than measuring a small model. What is found elsewhere is large.
+    """
+    if model.recipe is None:
+        return f"{command}_{'added-' * model.added}{model.id}"
+    return f"{command}_{model.attributes['family']}-{model.attributes['size']}"
+
+
+def _size(model: Model) -> int:
+    architecture = model.recipe and model.recipe.architecture
+    return architecture.layers if architecture else 0
+
+
+def _model_and_images(study: Study, model: Model) -> dict[str, Any]:
+    """What is needed to put the images of a study through a model."""
+    return {
+        "checkpoint": checkpoint(study, model),
+        "stimuli": stimuli(study),
+        "root": Known(study.stimuli.root, by="the files are in the stimuli"),
+        "pooling": study.file.measures.pooling,
+    }
+
+
+def _read_images(folder: Path, split: str, root: Path | None) -> np.ndarray | ImageFiles:
+    of_image = _read_labels(folder, split)
+    if PATH in of_image:
+        return ImageFiles(root / path for path in of_image[PATH])
+    with safe_open(folder / "arrays.safetensors", framework="numpy") as file:
+        return file.get_tensor(split)
+
+
+def _read_labels(folder: Path, split: str) -> pd.DataFrame:
+    return pd.read_parquet(folder / f"{split}.parquet")
+
+
+def _reference(folder: Path) -> str:
+    """The split that holds the reference images: the test images, where they are the same."""
+    same = _read_labels(folder, "test").equals(_read_labels(folder, "reference"))
+    return "test" if same else "reference"
