@@ -234,6 +234,7 @@ FLOORS = [
     "dependencies",
     "store",
     "data",
+    "models.pixels",
     "models.objectives",
     "models.families",
     "settings",

@@ -7,7 +7,7 @@ or triplets, whose columns number the images.
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,8 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, layer_norm, normalize, smooth_l1_loss, unfold
 from transformers import PreTrainedModel
 
-if TYPE_CHECKING:
-    from convexlib.models.training import Pixels
+from convexlib.models.pixels import AT_ONCE, Pixels
 
-_AT_ONCE = 256  # images
 _N_TOKENIZED = 10_000  # patches that k-means sees
 # Baevski et al. use 0.9998 over hundreds of thousands of steps. The teacher's memory, here
 # 100 steps, is kept well below the few hundred steps of our training.
@@ -54,7 +52,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
 
-    def examples(self, pixels: "Pixels", labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
+    def examples(self, pixels: Pixels, labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
         """Rows of the images of each example, (n,) or (n, images an example), and targets."""
         return torch.arange(len(pixels)), torch.zeros(len(pixels))
 
@@ -87,7 +85,7 @@ class NamedClasses(Objective):
         self.columns = columns
         self.name = " and ".join(columns).replace("_", " ")
 
-    def examples(self, pixels: "Pixels", labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
+    def examples(self, pixels: Pixels, labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
         names = _joined(labels, self.columns)
         codes = pd.Index(self.model.config.id2label.values()).get_indexer(names)
         if codes.min() < 0:
@@ -133,20 +131,20 @@ class MaskedTokens(_Masked):
 
     name = "visual tokens of masked patches"
 
-    def __init__(self, model: PreTrainedModel, pixels: "Pixels", masked: float, seed: int) -> None:
+    def __init__(self, model: PreTrainedModel, pixels: Pixels, masked: float, seed: int) -> None:
         super().__init__(model, masked)
         order = np.random.default_rng(seed).permutation(len(pixels) * self.n_patches)
         some = [
             self._patches(pixels[part // self.n_patches])[range(len(part)), part % self.n_patches]
-            for part in torch.from_numpy(order[:_N_TOKENIZED]).split(_AT_ONCE)
+            for part in torch.from_numpy(order[:_N_TOKENIZED]).split(AT_ONCE)
         ]
         self.tokenizer = KMeans(model.config.vocab_size, n_init=1, max_iter=50, random_state=seed)
         with threadpool_limits(1):
             self.tokenizer.fit(torch.cat(some).numpy())
 
-    def examples(self, pixels: "Pixels", labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
+    def examples(self, pixels: Pixels, labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
         rows = torch.arange(len(pixels))
-        patches = (self._patches(pixels[part]).flatten(0, 1) for part in rows.split(_AT_ONCE))
+        patches = (self._patches(pixels[part]).flatten(0, 1) for part in rows.split(AT_ONCE))
         tokens = np.concatenate([self.tokenizer.predict(some.numpy()) for some in patches])
         return rows, torch.from_numpy(tokens).long().view(-1, self.n_patches)
 
@@ -220,7 +218,7 @@ class _Compared(Objective):
         super().__init__(model)
         self.columns = list(columns)
 
-    def examples(self, pixels: "Pixels", labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
+    def examples(self, pixels: Pixels, labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
         table = torch.tensor(labels[self.columns].to_numpy(float))
         return table[:, : self.n_images].long(), table[:, self.n_images :].float()
 
@@ -264,7 +262,7 @@ class OddOneOut(_Compared):
     name = "odd one out of three images"
     n_images = 3
 
-    def examples(self, pixels: "Pixels", labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
+    def examples(self, pixels: Pixels, labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
         rows, kept = super().examples(pixels, labels)
         return rows, kept if kept.shape[1] else torch.eye(3)[[0]].repeat(len(rows), 1)
 

@@ -9,7 +9,6 @@ machine does and however many cores it has. It runs on a GPU where there is one.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +23,7 @@ from transformers import AutoModelForImageClassification, PreTrainedModel, ViTIm
 
 from convexlib.models.checkpoints import load_model, load_processor, quiet
 from convexlib.models.objectives import NamedClasses, Objective, naming
+from convexlib.models.pixels import AT_ONCE, Pixels
 from convexlib.settings import Architecture, Training
 
 SPLITS = ("train", "validation", "test")
@@ -31,49 +31,8 @@ SPLITS = ("train", "validation", "test")
 
 _PROCESSING = {"do_resize": False, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
 _STATE = "state.pt"
-_AT_ONCE = 256  # images
-_KEPT = 2**29  # bytes of all pixels of a split, up to which they are processed once
-
-
-_Data = dict[str, tuple["Pixels", Tensor, Tensor]]
+_Data = dict[str, tuple[Pixels, Tensor, Tensor]]
 """Of each split its images, and of each example the rows of its images and its target."""
-
-
-class Pixels:
-    """Images as a model takes them: with a tensor of rows, a batch (n, 3, height, width).
-
-    Images are processed when they are asked for; once for all where their pixels take 512 MB at
-    most.
-
-    Parameters
-    ----------
-    images : sequence of uint8 ndarray or PIL image
-        Such as `convexlib.data.images.ImageFiles`.
-    processor : image processor of transformers
-
-    Examples
-    --------
-    >>> images = np.zeros((3, 8, 8, 3), dtype=np.uint8)
-    >>> pixels = Pixels(images, ViTImageProcessorPil(do_resize=False))
-    >>> pixels[torch.tensor([0, 2])].shape
-    torch.Size([2, 3, 8, 8])
-    """
-
-    def __init__(self, images: Sequence[Any], processor: Any) -> None:
-        self._images, self._processor, self._kept = images, processor, None
-        rows = torch.arange(len(images))
-        if len(images) * self[rows[:1]].nbytes <= _KEPT:
-            self._kept = torch.cat([self[part] for part in rows.split(_AT_ONCE)])
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, rows: Tensor) -> Tensor:
-        if self._kept is not None:
-            return self._kept[rows]
-        with ThreadPoolExecutor() as pool:
-            images = list(pool.map(self._images.__getitem__, rows.tolist()))
-        return self._processor(images, return_tensors="pt")["pixel_values"]
 
 
 @contextmanager
@@ -201,7 +160,7 @@ class _Run:
         """How well the model does on a split, by the same masks every time."""
         self.objective.eval()
         generator = Generator().manual_seed(0)
-        batches = torch.arange(len(self.data[split][1])).split(_AT_ONCE)
+        batches = torch.arange(len(self.data[split][1])).split(AT_ONCE)
         outputs = [self._predicted(split, batch, generator) for batch in batches]
         return self.objective.score(*(torch.cat(part).cpu() for part in zip(*outputs, strict=True)))
 
