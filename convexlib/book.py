@@ -210,14 +210,31 @@ def site(study: Study) -> Result:
     )
 
 
+def check_folder(folder: Path) -> None:
+    """Raise a one-line ValueError if something else than a site would be replaced by one."""
+    if folder.is_file() or (
+        folder.is_dir() and any(folder.iterdir()) and not any(folder.glob("built-*"))
+    ):
+        raise ValueError(
+            f"{str(folder)!r} is there and is no site of this project, which it would be replaced "
+            "by; name another folder"
+        )
+
+
 def publish(study: Study, folder: Path) -> None:
-    """Put the site into a folder, as a whole; what was there is replaced.
+    """Put the site into a folder, as a whole; a site that was there is replaced.
 
     Parameters
     ----------
     study : Study
     folder : Path
+
+    Raises
+    ------
+    ValueError
+        If the folder holds something else.
     """
+    check_folder(folder)
     built, folder = site(study).get(), folder.resolve()
     stamp = folder / f"built-{built.name}"
     if stamp.is_file() and stamp.stat().st_mtime_ns >= built.stat().st_mtime_ns:

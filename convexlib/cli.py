@@ -135,6 +135,7 @@ def run(
     """Run the workflow: all that is missing, then the site."""
     from convexlib import book
 
+    book.check_folder(site)
     study = studies.load(**choice)
     for result in [*_named(study, again), book.site(study)] if again else ():
         store.remove(result)

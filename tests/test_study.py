@@ -646,6 +646,18 @@ def test_what_cannot_run_is_refused_in_one_line_before_anything_runs(
     assert not (tmp_path / "results").exists()
 
 
+def test_a_folder_that_is_no_site_is_not_replaced(
+    convexlib: Callable[..., tuple[Any, str]], tmp_path: Path
+) -> None:
+    kept = tmp_path / "docs" / "mine.txt"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    for folder in (kept.parent, kept):
+        code, _ = convexlib("run", "colors", str(folder))
+        assert f"{str(folder)!r} is there and is no site" in code
+    assert kept.read_text() == "mine"
+
+
 def test_a_study_that_can_run_passes_the_check_in_silence(
     convexlib: Callable[..., tuple[Any, str]], vit: Path
 ) -> None:
