@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -118,7 +119,10 @@ class Transform(_Settings):
     """The alignment transforms, and over how many folds of objects they are cross-validated."""
 
     kinds: tuple[Literal["naive", "global"], ...] = Field(("naive", "global"), min_length=1)
-    lmbda: float = Field(gt=0, allow_inf_nan=False)
+    # "strength" is what study files called it before.
+    lmbda: float = Field(
+        gt=0, allow_inf_nan=False, validation_alias=AliasChoices("lmbda", "strength")
+    )
     n_folds: int = Field(ge=2)
     n_repeats: int = Field(1, ge=1)
 

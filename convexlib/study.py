@@ -68,6 +68,13 @@ class Model:
     def __hash__(self) -> int:
         return hash(self.id)
 
+    def __getattr__(self, name: str) -> str:
+        """An attribute by its name, such as ``model.family``."""
+        try:
+            return self.__dict__["attributes"][name]
+        except KeyError:
+            raise AttributeError(f"a model has no {name!r}") from None
+
     @property
     def id(self) -> str:
         """Name that no other model of the study has."""
