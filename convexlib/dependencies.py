@@ -163,8 +163,9 @@ def _all_of(module: _Module) -> list[ast.stmt]:
 
 def _references(node: ast.AST, module: _Module, chosen: Mapping[str, str]) -> Iterator[_Unit]:
     """The names at the top of modules that some code speaks of."""
-    imports = module.imports | _imports(node)
-    for root, *path in _paths(node):
+    paths, own_imports = _read_once(node)
+    imports = module.imports | own_imports
+    for root, *path in paths:
         if isinstance(root, ast.Call):
             for name in _imported_at_run_time(root, chosen):
                 if not path or path[0] in _source(name).statements:
@@ -173,6 +174,12 @@ def _references(node: ast.AST, module: _Module, chosen: Mapping[str, str]) -> It
             yield from _followed(imports[root], path)
         elif root in module.statements and module.name:
             yield _Unit(module.name, root)
+
+
+@cache
+def _read_once(node: ast.AST) -> tuple[list[tuple], dict[str, _Unit]]:
+    """What some code names and imports, whatever is chosen at run time."""
+    return [*_paths(node)], _imports(node)
 
 
 def _followed(unit: _Unit, path: Sequence[str]) -> Iterator[_Unit]:
