@@ -24,6 +24,7 @@ from convexlib.study import Study
 
 _SOURCES = ("_config.yml", "_toc.yml", "book")
 _ATTEMPTS = 3
+_PROCESSES = 2  # that share the notebooks: to plan takes one as long as to draw a page
 _PATIENCE = 300  # seconds for a kernel to start, on a machine that is busy
 _RENDERERS = ("jupyter-book", "sphinx", "sphinx-book-theme")
 
@@ -103,6 +104,7 @@ def executed(study: Study, name: str) -> Result:
             "measures": pipeline.all_measures(study),
         },
         chosen={"data": kind},
+        job=f"notebooks_{notebooks(study).index(name) % _PROCESSES}",
     )
 
 

@@ -104,7 +104,7 @@ def transforms(study: Study, model: Model) -> Result:
             "options": study.file.measures.transform,
             "model": model.id,
         },
-        job=_job("fit", model),
+        job=_job("measure", model),
         priority=100 + _size(model),
     )
 
