@@ -16,11 +16,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from convexlib import checks, concepts
-from convexlib.alignment import CHANCE, Similarity, object_folds, odd_one_out_scores, rsa_score
+from convexlib.alignment import CHANCE, Similarity, odd_one_out_scores, rsa_score
 from convexlib.convexity import graph_convexity_score
 from convexlib.data import Human
 from convexlib.settings import Measures, Transform
-from convexlib.transforms import AlignmentTransform, CollapseWarning, fit_folds
+from convexlib.transforms import AlignmentTransform, CollapseWarning, filled_folds, fit_folds
 
 ORIGINAL = "original"
 
@@ -363,16 +363,11 @@ def load_fits(
 
 def _held_out(human: Human, options: Transform) -> list[np.ndarray]:
     """Triplets that each of `fit_folds` is not fitted to."""
+    triplets, n_objects = human.judgments.triplets, len(human.names)
     return [
         test
-        for repeat in range(options.n_repeats)
-        for training, test in object_folds(
-            human.judgments.triplets,
-            len(human.names),
-            n_folds=options.n_folds,
-            random_state=repeat,
-        )
-        if len(training) and len(test)
+        for seed in range(options.n_repeats)
+        for _, test in filled_folds(triplets, n_objects, options.n_folds, seed)
     ]
 
 

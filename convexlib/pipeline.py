@@ -6,7 +6,7 @@ costs nothing; `get()` makes it, and whatever it needs, unless it is stored. Wha
 stands in its writer, which sees nothing but what the result says that it is called with.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
@@ -28,9 +28,6 @@ from convexlib.study import Model, Study
 
 if TYPE_CHECKING:
     from convexlib.layers import Layer
-
-TRAINING = ("train", "validation", "test")
-"""The splits that models are trained and tested on."""
 
 
 @cache
@@ -179,9 +176,9 @@ def _write_human(folder: Path, *, stimuli: Path, settings: data.Stimuli) -> None
 
 
 def _train(folder: Path, *, stimuli: Path, seed: int, recipe: Recipe, start: Path | None) -> None:
-    from convexlib.models.training import train
+    from convexlib.models.training import SPLITS, train
 
-    splits = {s: (_read_images(stimuli, s, None), _read_labels(stimuli, s)) for s in TRAINING}
+    splits = {s: (_read_images(stimuli, s, None), _read_labels(stimuli, s)) for s in SPLITS}
     train(
         folder,
         splits=splits,
@@ -223,10 +220,8 @@ def _fit(
 def _measure(
     folder: Path, *, representations: Path, human: Path, name: str, model: str, **distances: Any
 ) -> None:
-    rows = import_module(f"convexlib.measures.{name}").rows
-    names = import_module(f"convexlib.measures.{name}").MEASURES
     layers = _layers(representations, Human.load(human), model, **distances)
-    _write_rows(folder, rows, names, layers)
+    _write_rows(folder, name, layers)
 
 
 def _measure_transformed(
@@ -242,8 +237,6 @@ def _measure_transformed(
 ) -> None:
     from convexlib.layers import load_fits
 
-    rows = import_module(f"convexlib.measures.{name}").rows
-    names = import_module(f"convexlib.measures.{name}").MEASURES
     people = Human.load(human)
     layers = (
         layer._replace(fits=load_fits(load_file(file), people, options))
@@ -253,12 +246,14 @@ def _measure_transformed(
             strict=False,
         )
     )
-    _write_rows(folder, rows, names, layers)
+    _write_rows(folder, name, layers)
 
 
-def _write_rows(folder: Path, rows: Any, names: Any, layers: Any) -> None:
+def _write_rows(folder: Path, name: str, layers: Iterable["Layer"]) -> None:
     from convexlib.layers import measured
 
+    rows = import_module(f"convexlib.measures.{name}").rows
+    names = import_module(f"convexlib.measures.{name}").MEASURES
     measured(rows, names, layers).to_parquet(folder / "rows.parquet")
 
 

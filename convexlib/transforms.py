@@ -458,7 +458,7 @@ def fit_folds(
     lmbdas = np.atleast_1d(checks.numbers(lmbdas, "lmbdas").astype(np.float64))
     n_fitted = 0
     for seed in range(random_state, random_state + n_repeats):
-        for training, test in _folds(triplets, len(X), n_folds, seed):
+        for training, test in filled_folds(triplets, len(X), n_folds, seed):
             n_fitted += 1
             chosen = _chosen_lmbda(transform, X, training, lmbdas, seed)
             yield Fold(_fitted(transform, chosen, X, training), test)
@@ -521,7 +521,9 @@ def _scores_after(fold: Fold, X: np.ndarray, similarity: Similarity) -> np.ndarr
     return np.full(len(fold.triplets), alignment.CHANCE)
 
 
-def _folds(triplets: np.ndarray, n_objects: int, n_folds: int, seed: int) -> Iterator[TwoArrays]:
+def filled_folds(
+    triplets: np.ndarray, n_objects: int, n_folds: int, seed: int
+) -> Iterator[TwoArrays]:
     """Training and test triplets of the folds that have both."""
     folds = alignment.object_folds(triplets, n_objects, n_folds=n_folds, random_state=seed)
     return (fold for fold in folds if all(map(len, fold)))
@@ -538,7 +540,7 @@ def _chosen_lmbda(
     if len(lmbdas) < 2:
         return float(lmbdas[0]) if len(lmbdas) else transform.lmbda
     X, triplets = judged_rows(X, triplets)
-    folds = [*_folds(triplets, len(X), 2, seed)] if len(X) >= 6 else []
+    folds = [*filled_folds(triplets, len(X), 2, seed)] if len(X) >= 6 else []
     if not folds:
         raise ValueError(f"lmbdas has {len(lmbdas)} for {len(X)} training objects; give one alone")
     with warnings.catch_warnings():
