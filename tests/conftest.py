@@ -1,9 +1,11 @@
 """Fixtures that many tests share: the miniature study, its results and its site."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,9 +94,17 @@ class Workflow:
     def stored(self, kind: str) -> dict[Path, int]:
         """Stored results of a kind, with the time at which each was written."""
         store = self.results / self.study.stem
-        manifests = [*store.glob(f"{kind}-*/manifest.json")]
-        manifests += store.glob(f"{kind}/**/[!.]*/manifest.json")
-        return {path.parent: path.stat().st_mtime_ns for path in manifests}
+        written = {}
+        # A folder may go while it is looked at: a run renames those that it has written.
+        for folder, folders, files in os.walk(store):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            if (
+                "manifest.json" in files
+                and re.split("[/-]", folder[len(str(store)) + 1 :])[0] == kind
+            ):
+                with suppress(FileNotFoundError):
+                    written[Path(folder)] = Path(folder, "manifest.json").stat().st_mtime_ns
+        return written
 
 
 def save_small_vit(folder: Path, *, model: str = "ViTModel", n_blocks: int = 1) -> Path:
