@@ -39,7 +39,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.setattr(downloads, "_TIMEOUT", (1, 0.3))
     monkeypatch.setattr(downloads, "_unpack_by_seven_zip", lambda *_: None)
-    downloads._listing.cache_clear()
     return tmp_path / "data"
 
 
@@ -461,65 +460,6 @@ def test_a_folder_that_cannot_be_written_serves_what_is_in_it(server: Server, fo
         assert downloads.fetch(source(server)) == path
     finally:
         path.parent.chmod(0o755)
-
-
-OSF = Source("some/file.bin", "osf:ab12c/data/inner/file.bin", "Free.", "ekman1954")
-
-
-@pytest.fixture
-def osf(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    monkeypatch.setattr(downloads, "_OSF", server.osf)
-    server.projects["ab12c"] = {
-        "a.txt": b"a",
-        "data/d d.txt": b"d",
-        "data/inner/file.bin": CONTENT,
-    }
-    return server
-
-
-def test_a_file_on_osf_is_found_by_its_path_and_each_folder_listed_once(osf: Server) -> None:
-    assert downloads.size(OSF) == len(CONTENT)
-    assert downloads.fetch(OSF).read_bytes() == CONTENT
-    other = Source("other", "osf:ab12c/data/d d.txt", "Free.", "ekman1954")
-    assert downloads.fetch(other).read_bytes() == b"d"
-    assert sum(path.startswith("/v2/") for path in osf.paths) == 3  # the project, data and inner
-
-
-@pytest.mark.parametrize("path", ["data/inner/no.bin", "no/file.bin", "a.txt/no.bin", "data"])
-def test_a_path_that_is_not_on_osf_is_named(osf: Server, path: str) -> None:
-    with pytest.raises(ValueError, match=rf"does not list '.*', which 'osf:ab12c/{path}' names"):
-        downloads.fetch(Source("file", f"osf:ab12c/{path}", "Free.", "ekman1954"))
-
-
-def test_a_project_that_is_not_on_osf_is_named(osf: Server) -> None:
-    with pytest.raises(ValueError, match=r"nodes/nowhe/.* answered 404"):
-        downloads.size(Source("file", "osf:nowhe/file", "Free.", "ekman1954"))
-
-
-@pytest.mark.parametrize("answer", [b"<html>", b"{}", b'{"data": [{}]}', b'{"data": null}', b"[]"])
-def test_an_answer_that_is_no_listing_is_named(
-    server: Server, answer: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(downloads, "_OSF", server.url)
-    server.files["/nodes/ab12c/files/osfstorage/"] = answer
-    with pytest.raises(ValueError, match="does not list 'data'"):
-        downloads.fetch(OSF)
-
-
-@pytest.mark.parametrize(
-    ("says", "known"), [("0" * 64, None), (None, None), ("0" * 64, SHA256), (None, "0" * 64)]
-)
-def test_a_file_is_checked_by_what_is_known_of_it_or_else_by_what_osf_says(
-    osf: Server, folder: Path, says: str | None, known: str | None
-) -> None:
-    osf.says["file.bin"] = says
-    wanted = replace(OSF, sha256=known)
-    if (known or says) == "0" * 64:
-        with pytest.raises(ValueError, match="not the published one: its SHA-256 is another"):
-            downloads.fetch(wanted)
-        assert [name for name in left(folder) if not name.endswith(".lock")] == []
-        return
-    assert downloads.fetch(wanted).read_bytes() == CONTENT
 
 
 def test_a_folder_that_cannot_be_written_is_named(

@@ -95,35 +95,20 @@ def test_people_are_called_as_they_are(tmp_path: Path) -> None:
     assert np.isnan(trials.reaction_time).all()
 
 
-@pytest.mark.parametrize("name", [source.path for source in things.SOURCES if not source.unpack])
-def test_judgments_depend_on_every_published_file(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+def test_judgments_depend_on_every_published_file_and_on_those_in_their_place(
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv("CONVEXLIB_DATA", str(tmp_path))
     stimuli = things.Stimuli(kind="things", n_triplets=1000)
-    (tmp_path / "things").mkdir()
-    before = json.dumps(stimuli.judgments_depend_on())
-    assert name in before
-    (source,) = (source for source in things.SOURCES if source.path == name)
-    if source.sha256 is None:
-        (tmp_path / name).write_bytes(b"another")
-        assert json.dumps(stimuli.judgments_depend_on()) != before
-    else:
-        assert source.sha256 in before
-
-
-def test_published_triplets_may_leave_out_the_first_object(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    things.concepts()  # from where they are
-    monkeypatch.setenv("CONVEXLIB_DATA", str(tmp_path))
-    path = tmp_path / things.TRIPLETS["testset3"].path
-    path.parent.mkdir()
-    path.write_text("5 6 7\n", encoding="utf-8")
-    try:
-        assert things.read_triplets("testset3").tolist() == [[5, 6, 7]]
-    finally:
-        things.read_triplets.cache_clear()
+    published = json.dumps(stimuli.judgments_depend_on())
+    for source in things.SOURCES:
+        assert source.unpack or (source.sha256 and source.sha256 in published)
+    for name in ("trials", "categories"):
+        (tmp_path / name).write_text("mine")
+        own = stimuli.model_copy(update={name: tmp_path / name})
+        before = own.judgments_depend_on()
+        assert json.dumps(before) != published
+        (tmp_path / name).write_text("another")
+        assert own.judgments_depend_on() != before
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ archive with the real names; judgments are drawn from SPoSE, in files of the rea
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,17 @@ from typer.testing import CliRunner
 from convexlib import cli, pipeline, tables
 from convexlib import study as studies
 from convexlib.alignment import odd_one_out_accuracy
-from convexlib.data import downloads, things
+from convexlib.data import things
 from convexlib.models.representations import load
 from tests.conftest import Workflow, check_book, data, write_study
 from tests.servers import serving
 
 N_TRAINING, N_REPEATED, N_PEOPLE = 6000, 60, 12
-STIMULI = {"kind": "things", "n_triplets": 5000}
+
+
+def stimuli(folder: Path, **more: Any) -> dict[str, Any]:
+    own = {"trials": str(folder / "trials.csv")}
+    return {"kind": "things", "n_triplets": 5000} | own | more
 
 
 def judged(threes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -34,10 +39,6 @@ def judged(threes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     kept = (similar + rng.gumbel(size=similar.shape)).argmax(axis=1)
     order = np.array([[0, 1, 2], [0, 2, 1], [1, 2, 0]])[kept]
     return np.take_along_axis(threes, order, axis=1)
-
-
-def text(triplets: np.ndarray) -> bytes:
-    return "".join(f"{a} {b} {c}\n" for a, b, c in triplets).encode()
 
 
 def trials(sets: dict[int, np.ndarray], rng: np.random.Generator) -> bytes:
@@ -80,28 +81,24 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     threes = np.stack([rng.choice(1854, 3, replace=False) for _ in range(N_TRAINING)])
     repeated = np.repeat(threes[:N_REPEATED], N_PEOPLE, axis=0)
     sets = {0: judged(threes, rng)} | {k: judged(repeated, rng) for k in (1, 2, 3)}
-    made = {name: text(sets[1]) for name in things.TRIPLETS} | {"trainset": text(sets[0])}
-    content = {source.path: made[name] for name, source in things.TRIPLETS.items()}
-    content[things.TRIALS.path] = trials(sets, rng)
-    content[things.IMAGES.path] = archive(rng)
+    content = {things.TRIALS.path: trials(sets, rng), things.IMAGES.path: archive(rng)}
+    # The published file has another checksum, which what runs in other processes looks for.
+    (folder / "trials.csv").write_bytes(content[things.TRIALS.path])
     with serving() as server, pytest.MonkeyPatch.context() as patch:
         sources = tuple(
             server.put(source, content.get(source.path) or (real.parent / source.path).read_bytes())
             for source in things.SOURCES
         )
-        patch.setattr(downloads, "_OSF", server.osf)
         patch.setattr("time.sleep", lambda seconds: None)
         patch.setattr(things.Stimuli, "SOURCES", sources)
         patch.setenv("CONVEXLIB_DATA", str(folder / "data"))
         patch.setenv(things.PASSWORD, "secret")
-        downloads._listing.cache_clear()
         server.plan = ["503", "429", "hang up", *["serve"] * 20, "cut"]
-        file = write_study(folder / "minithings.yaml", STIMULI, models="images92")
+        file = write_study(folder / "minithings.yaml", stimuli(folder), models="images92")
         own = str(folder / "small")
         fetched = CliRunner().invoke(cli.app, ["fetch", str(file), "--models", own])
         assert fetched.exit_code == 0, (fetched.output, fetched.exception)
-        for cached in (things.concepts, things.read_triplets, things.read_trials):
-            cached.cache_clear()
+        things.concepts.cache_clear()
         run = Workflow(folder, file, models=own)
         patch.delenv(things.PASSWORD)
         run.run()
@@ -138,7 +135,8 @@ def test_measures_are_those_of_the_images_and_judgments(study: studies.Study) ->
     assert human.names == things.concepts()
     judged = human.judgments
     assert len(judged.triplets) == 5000
-    known = {tuple(triplet) for triplet in things.read_triplets("trainset").tolist()}
+    trials = things.read_trials(study.stimuli.trials)
+    known = {tuple(triplet) for triplet in trials.triplets[trials.ceiling_set == 0].tolist()}
     assert {tuple(triplet) for triplet in judged.triplets.tolist()} <= known
     measured = tables.layer_measures(study).query("space == 'original'")
     value = measured.set_index(["layer", "measure"])["value"]
@@ -150,7 +148,7 @@ def test_measures_are_those_of_the_images_and_judgments(study: studies.Study) ->
 
 
 def test_repeated_judgments_have_their_ceiling(study: studies.Study) -> None:
-    trials = things.read_trials()
+    trials = things.read_trials(study.stimuli.trials)
     table = things.summary(trials).set_index("set")
     assert table.loc["training", "judgments"] == N_TRAINING
     assert table.loc["repeated, set 1", "triplets"] == N_REPEATED
@@ -164,7 +162,7 @@ def test_repeated_judgments_have_their_ceiling(study: studies.Study) -> None:
 
 
 def test_all_images_can_be_asked_for(run: Workflow, study: studies.Study, tmp_path: Path) -> None:
-    path = write_study(tmp_path / "all.yaml", STIMULI | {"images": "all"})
+    path = write_study(tmp_path / "all.yaml", stimuli(run.folder, images="all"))
     every = studies.load(str(path))
     assert len(pipeline.images(every, "test")[1]) == 1854 + 20
     assert len(pipeline.images(every, "reference")[1]) == 1854
@@ -175,7 +173,7 @@ def test_own_categories_take_the_place_of_the_published(
     run: Workflow, study: studies.Study, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.tsv").write_text("uniqueID\tround\tflat\nball\t1\t0\nplate\t1\t1\n")
-    path = write_study(tmp_path / "own.yaml", STIMULI | {"categories": "mine.tsv"})
+    path = write_study(tmp_path / "own.yaml", stimuli(run.folder, categories="mine.tsv"))
     members = pipeline.judged(studies.load(str(path))).categories
     assert members.sum().to_dict() == {"round": 2, "flat": 1}
     (tmp_path / "mine.tsv").write_text("uniqueID\tround\tflat\nunicorn\t1\t0\n")
@@ -188,7 +186,7 @@ def test_own_categories_take_the_place_of_the_published(
 def test_other_judgments_leave_the_representations_as_they_are(
     run: Workflow, study: studies.Study, tmp_path: Path
 ) -> None:
-    fewer = write_study(run.folder / "fewer.yaml", STIMULI | {"n_triplets": 4000})
+    fewer = write_study(run.folder / "fewer.yaml", stimuli(run.folder, n_triplets=4000))
     (run.folder / "other").mkdir()
     other = studies.load(str(fewer.rename(run.folder / "other" / "minithings.yaml")))
     (before,), (after,) = study.models, other.models
@@ -205,7 +203,7 @@ def test_a_broken_image_is_named_before_anything_is_measured(
     whole = image.read_bytes()
     image.write_bytes(whole[: len(whole) // 2])
     try:
-        broken = write_study(tmp_path / "broken.yaml", STIMULI | {"seed": 1})
+        broken = write_study(tmp_path / "broken.yaml", stimuli(run.folder, seed=1))
         done = run.convexlib("make", str(broken), "stimuli")
     finally:
         image.write_bytes(whole)

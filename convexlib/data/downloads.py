@@ -10,10 +10,8 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 from zipfile import ZipInfo
 
 import pyzipper
@@ -26,7 +24,6 @@ from urllib3.exceptions import HTTPError
 
 from convexlib.store import ROOT
 
-_OSF = "https://api.osf.io/v2"
 _TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
 _RETRIES = Retry(
     total=5,
@@ -51,14 +48,12 @@ class Source:
     path : str
         Below the data folder.
     url : str
-        Either an address, or ``osf:`` with a project of the Open Science Framework and a path in
-        it, such as ``osf:f5rn6/data/triplet_dataset/trainset.txt``.
     licence : str
         What may be done with it, in a sentence.
     cite : str
         Key in ``references.bib`` of what to cite.
     sha256 : str, optional
-        Without it, a file is checked by what OSF says of it, or by the size that the server names.
+        Without it, a file is checked by the size that the server names.
     unpack : str, optional
         The folder of a zip archive, below the data folder. It is put in place once everything is
         unpacked; where it is, the archive need not be.
@@ -127,7 +122,7 @@ def fetch(source: Source) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.is_file() and not is_here(source):
-                _download(_located(source), path)
+                _download(source, path)
             if source.unpack and not is_here(source):
                 unpack(_checked(source), root() / source.unpack, password=password)
     return find(source)
@@ -168,7 +163,7 @@ def size(source: Source) -> int | None:
     """Bytes that `fetch` would load: 0 if the file is there, None if the server does not say."""
     if is_here(source) or (root() / source.path).is_file():
         return 0
-    with _get(_located(source).url) as response:
+    with _get(source.url) as response:
         length = response.headers.get("Content-Length")
     return max(int(length) - _loaded(source), 0) if length else None
 
@@ -294,34 +289,6 @@ def _loaded(source: Source) -> int:
     path = root() / source.path
     with _readable(path):
         return sum(p.stat().st_size for p in (path, Path(f"{path}.partial")) if p.is_file())
-
-
-def _located(source: Source) -> Source:
-    """With an address and a checksum in place of a path in an OSF project, by its listings."""
-    if not source.url.startswith("osf:"):
-        return source
-    project, *path = source.url.removeprefix("osf:").split("/")
-    link = f"{_OSF}/nodes/{project}/files/osfstorage/"
-    try:
-        for name in path:
-            entry = _listing(link)[name]
-            about = entry["attributes"]
-            if about["kind"] == "folder":
-                link = entry["relationships"]["files"]["links"]["related"]["href"]
-        url, sha256 = entry["links"]["download"], about["extra"]["hashes"]["sha256"]
-    except (requests.RequestException, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{link} does not list {name!r}, which {source.url!r} names; try again later, or "
-            "report it"
-        ) from error
-    return replace(source, url=url, sha256=source.sha256 or sha256)
-
-
-@cache
-def _listing(link: str) -> dict[str, Any]:
-    """What a folder on OSF holds, by name."""
-    with _get(f"{link}?page[size]=100") as answer:
-        return {entry["attributes"]["name"]: entry for entry in answer.json()["data"]}
 
 
 def _download(source: Source, path: Path) -> None:

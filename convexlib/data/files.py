@@ -13,10 +13,8 @@ import numpy as np
 import pandas as pd
 
 from convexlib import checks
-from convexlib.data import PATH
+from convexlib.data import PATH, Stimuli
 from convexlib.data.images import Broken, check_images, readable
-
-CONCEPT = "concept"
 
 _SEPARATORS = "\t;, "
 _MISSING = frozenset({"", "na", "nan", "n/a", "null", "none"})
@@ -58,8 +56,8 @@ def splits(
         for path in paths
         if path in whole
     ]
-    labels = pd.DataFrame(rows, columns=[CONCEPT, PATH])
-    references = labels.drop_duplicates(CONCEPT).reset_index(drop=True)
+    labels = pd.DataFrame(rows, columns=[Stimuli.CONCEPT, PATH])
+    references = labels.drop_duplicates(Stimuli.CONCEPT).reset_index(drop=True)
     return {"test": (None, labels), "reference": (None, references)}
 
 
@@ -113,7 +111,7 @@ def read_triplets(path: Path, names: Sequence[str]) -> np.ndarray:
     OrderWarning
         If numbers refer to names whose order depends on whether numbers in them count.
     """
-    triplets, by_number = parse_triplets(path, names)
+    triplets, by_number = _parsed_triplets(path, names)
     if by_number:
         _warn_of_order(path, names)
         if triplets.min() > 0:
@@ -126,7 +124,7 @@ def read_triplets(path: Path, names: Sequence[str]) -> np.ndarray:
     return triplets
 
 
-def parse_triplets(path: Path, names: Sequence[str]) -> tuple[np.ndarray, bool]:
+def _parsed_triplets(path: Path, names: Sequence[str]) -> tuple[np.ndarray, bool]:
     """As `read_triplets`, without its warnings, and whether concepts are given by number."""
     with readable(path, "triplets"):
         known = _names(names, "concepts")

@@ -41,20 +41,12 @@ IMAGES = Source(
     unpack="things/object_images",
     password=PASSWORD,
 )
-TRIPLETS = {
-    name: Source(
-        f"things/{name}.txt",
-        f"osf:f5rn6/data/triplet_dataset/{name}.txt",
-        _JUDGMENTS_LICENCE,
-        "hebart2023",
-    )
-    for name in ("trainset", "validationset", "testset1", "testset2", "testset2_repeat", "testset3")
-}
 TRIALS = Source(
     "things/triplets_large_final_correctednc_correctedorder.csv",
-    "osf:f5rn6/data/triplet_dataset/triplets_large_final_correctednc_correctedorder.csv",
+    "https://osf.io/h2smy/download",
     _JUDGMENTS_LICENCE,
     "hebart2023",
+    "68f2bbc330b17537881f81b1aa806fc2179b7accecc3a44d54fb25ae3de7f3e5",
 )
 SPOSE = Source(
     "things/spose_embedding_66d_sorted.txt",
@@ -69,13 +61,6 @@ SPOSE_LABELS = Source(
     _JUDGMENTS_LICENCE,
     "hebart2023",
     "396f333a38d629a503f894b0ee7929af0ed073bc59a3c0d86ec5e88de713f808",
-)
-UNIQUE_IDS = Source(
-    "things/unique_id.txt",
-    "https://osf.io/2y463/download",
-    _JUDGMENTS_LICENCE,
-    "hebart2023",
-    "e2e59d02197e89776034938e7a73940a0823cacac4b6084b56b1d8959816ff76",
 )
 VICE = Source(
     "things/vice_embedding.npy",
@@ -98,17 +83,7 @@ CATEGORIES = Source(
     "hebart2019",
     "b99df40d374d36e51fa74937a0834248d11803193199b1ce29e1858f557097df",
 )
-SOURCES = (
-    IMAGES,
-    *TRIPLETS.values(),
-    TRIALS,
-    SPOSE,
-    SPOSE_LABELS,
-    UNIQUE_IDS,
-    VICE,
-    CONCEPTS,
-    CATEGORIES,
-)
+SOURCES = (IMAGES, TRIALS, SPOSE, SPOSE_LABELS, VICE, CONCEPTS, CATEGORIES)
 """All are fetched for the study; the images alone take gigabytes."""
 
 
@@ -136,7 +111,7 @@ class Stimuli(data.Stimuli):
     """Which images of THINGS, and how many of the 4.7 million judgments.
 
     `images` are the reference image of each object, whose classes are judged for convexity too,
-    or all images; `categories` is a file of categories in the place of the published one.
+    or all images; `categories` and `trials` are files in the place of the published ones.
     """
 
     WORDS: ClassVar = data.Stimuli.WORDS | {"concept": "object", "concepts": "objects"}
@@ -148,6 +123,7 @@ class Stimuli(data.Stimuli):
     images: Literal["reference", "all"] = "reference"
     n_triplets: int = Field(ge=1000)
     categories: FilePath | None = None
+    trials: FilePath | None = None
     broken: Broken = "error"
 
     @property
@@ -184,33 +160,27 @@ class Stimuli(data.Stimuli):
         return {"files": files.stamps(paths, self.root), "broken": self.broken}
 
     def judgments_depend_on(self) -> dict[str, Any]:
-        """All published files but the images, one's own categories, and what is drawn."""
-        published = [source for source in SOURCES if source.unpack is None]
-        unhashed = [source for source in published if source.sha256 is None]
+        """All published files but the images, those in the place of some, and what is drawn."""
         return {
-            "published": {source.path: source.sha256 for source in published},
-            "files": files.stamps(
-                [downloads.find(source) for source in unhashed if downloads.is_here(source)],
-                downloads.root(),
-            ),
-            "categories": store.of_files([self.categories] if self.categories else []),
+            "published": {source.path: source.sha256 for source in SOURCES if not source.unpack},
+            "own": store.of_files(filter(None, [self.categories, self.trials])),
             "drawn": [self.seed, self.n_triplets],
         }
 
     def human(self, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> data.Human:
-        """Training judgments, drawn at random, and what SPoSE and VICE learned from such judgments.
+        """Triplets judged once, drawn at random, and what SPoSE and VICE learned from such.
 
         Similarity is the dot product of SPoSE, from which its choices follow by a softmax. The
         dimensions are those of VICE. The noise ceiling is that of the first repeated test set.
         """
         from convexlib.alignment import noise_ceiling
 
-        triplets = read_triplets("trainset")
+        trials = read_trials(self.trials)
+        triplets = trials.triplets[trials.ceiling_set == 0]
         if self.n_triplets < len(triplets):
             rng = np.random.default_rng(self.seed)
             triplets = triplets[rng.choice(len(triplets), self.n_triplets, replace=False)]
         weights, _ = spose()
-        trials = read_trials()
         ceiling = noise_ceiling(trials.triplets[trials.ceiling_set == 1])
         of_concept = categories(self.categories).loc[of_test[self.CONCEPT]]
         return data.Human(
@@ -302,19 +272,6 @@ def spose() -> tuple[np.ndarray, list[str]]:
     """
     labels = downloads.find(SPOSE_LABELS).read_text(encoding="utf-8").splitlines()
     return np.loadtxt(downloads.find(SPOSE), encoding="utf-8"), labels
-
-
-@cache
-def read_triplets(name: str) -> np.ndarray:
-    """Triplets of a published file, int (n_triplets, 3), the odd one last.
-
-    Parameters
-    ----------
-    name : str
-        "trainset", "validationset", "testset1", "testset2", "testset2_repeat" or "testset3".
-    """
-    triplets, _ = files.parse_triplets(downloads.find(TRIPLETS[name]), concepts())
-    return triplets
 
 
 @cache
