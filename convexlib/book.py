@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def executed(study: Study, name: str) -> Result:
         {
             "study": Known(study, by=by),
             "name": name,
-            "source": Known(source, by=[store.of_files([source]), *_reached(source, kind)]),
+            "source": Known(source, by=partial(_described, source, kind)),
             "measures": pipeline.all_measures(study),
         },
         chosen={"data": kind},
@@ -108,8 +108,9 @@ def executed(study: Study, name: str) -> Result:
     )
 
 
-def _reached(source: Path, kind: str) -> dependencies.Reached:
-    return dependencies.of_notebook(_code_of(source), data=kind)
+def _described(source: Path, kind: str) -> list[dict[str, str]]:
+    """Hash of the source of a notebook, and all that its cells reach."""
+    return [store.of_files([source]), *dependencies.of_notebook(_code_of(source), data=kind)]
 
 
 def _execute(folder: Path, *, study: Study, name: str, source: Path, measures: Any) -> None:

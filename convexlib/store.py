@@ -49,11 +49,16 @@ class Known:
     ----------
     value : object
     by : object
-        As JSON has it, such as the hashes of the files in a folder.
+        As JSON has it, such as the hashes of the files in a folder; or a function that finds it.
     """
 
     value: Any
     by: Any
+
+    @cached_property
+    def described(self) -> Any:
+        """What stands for the value."""
+        return self.by() if callable(self.by) else self.by
 
 
 @dataclass(frozen=True)
@@ -176,11 +181,10 @@ def _walk(target: Result) -> list[Result]:
     found: dict[str, Result] = {}
 
     def visit(result: Result) -> None:
-        key = f"{result.name}-{result.fingerprint}"
-        if key not in found:
+        if result.name not in found:
             for needed in _results_in(result.inputs):
                 visit(needed)
-            found[key] = result
+            found[result.name] = result
 
     visit(target)
     return [*found.values()]
@@ -395,7 +399,7 @@ def described(value: Any) -> Any:
     if isinstance(value, Result):
         return value.fingerprint
     if isinstance(value, Known):
-        return value.by
+        return value.described
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, Mapping):
