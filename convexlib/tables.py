@@ -104,8 +104,8 @@ def _measured(study: Study) -> pd.DataFrame:
 def layer_measures(study: Study) -> pd.DataFrame:
     """What was measured: one row a model, seed, layer, space and measure.
 
-    Of measures that are taken with each set of judgments, those with the first; `by_judgments` has
-    all.
+    Of measures that are taken with each set of judgments, those with the first; for the others see
+    `by_judgments`.
 
     Returns
     -------
@@ -118,18 +118,27 @@ def layer_measures(study: Study) -> pd.DataFrame:
         `convexlib.measures`, spaces in `convexlib.layers`.
     """
     first = ["", next(iter(pipeline.judged(study).sets))]
-    table = by_judgments(study)
+    table = _of_layers(study)
     chosen = table[table["judgments"].isin(first)]
     return chosen.drop(columns="judgments").reset_index(drop=True)
 
 
 def by_judgments(study: Study) -> pd.DataFrame:
-    """The same with a row a set of judgments, and a column judgments that names it.
+    """The same as `layer_means` of what is measured with each set of judgments, which has a name.
 
-    It is empty where a measure is taken with none of them, or with the first alone.
+    Returns
+    -------
+    DataFrame
+        The columns of `layer_means`, and judgments, the name of the set.
     """
+    table = _of_layers(study)
+    keys = [*_model(study), "layer", "depth", "measure", "space", "judgments"]
+    return _over_seeds(table[table["judgments"] != ""], keys)
+
+
+def _of_layers(study: Study) -> pd.DataFrame:
     table = _measured(study)
-    return table[table["kind"] == ""].drop(columns=["kind", "concept"]).reset_index(drop=True)
+    return table[table["kind"] == ""].drop(columns=["kind", "concept"])
 
 
 def concept_measures(study: Study) -> pd.DataFrame:

@@ -133,7 +133,7 @@ def write_study(path: Path, stimuli: dict[str, Any], **content: Any) -> Path:
     model |= {"family": "vit", "size": "base", "variant": "pretrained", "objective": "labels"}
     measures = {"n_neighbors": 10, "transform": {"lmbda": 0.1, "n_folds": 3}}
     whole = {"title": "A test", "stimuli": stimuli, "models": [model], "measures": measures}
-    path.write_text(yaml.safe_dump(whole | content))
+    path.write_text(yaml.safe_dump(whole | content, sort_keys=False))
     return path
 
 

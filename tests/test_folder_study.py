@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
-from convexlib import cli, pipeline, tables
+from convexlib import book, cli, pipeline, tables
 from convexlib import study as studies
 from convexlib.store import ROOT
 from tests.conftest import Workflow, check_book, save_small_vit, write_study
@@ -75,7 +75,12 @@ def test_the_judgments_are_those_of_the_file(study: studies.Study) -> None:
     assert judged.similarity is None
     assert judged.dimensions is None
     assert 1 / 3 < judged.ceiling[0] < judged.ceiling[1] < 1
-    first = (run_file := study.file.stimuli.triplets).read_text().splitlines()[0].split(",")
+    first = (
+        (run_file := study.stimuli.judgments["judgments"].file)
+        .read_text()
+        .splitlines()[0]
+        .split(",")
+    )
     assert [human.names[row] for row in judged.triplets[0]] == first, run_file
     assert tables.stimuli(study)["images"].tolist() == [8, 8, 16, 32]
 
@@ -106,6 +111,38 @@ def test_a_matrix_gives_triplets_similarities_and_dimensions(tmp_path: Path) -> 
     two = studies.load(str(write_study(tmp_path / "two.yaml", stimuli, measures=MEASURES)))
     lower, upper = pipeline.judged(two).judgments.ceiling
     assert 1 / 3 < lower < upper < 1
+
+
+def test_a_study_lists_several_sets_of_judgments(tmp_path: Path) -> None:
+    names = make_images(tmp_path / "my-images")
+    groups = np.array([name.split()[0] for name in names])
+    noise = np.random.default_rng(0).normal(0, 0.1, (len(names), len(names)))
+    np.save(tmp_path / "arranged.npy", (groups[:, None] == groups) + noise + noise.T)
+    rng = np.random.default_rng(1)
+    lines = [",".join(rng.choice(names, 3, replace=False)) for _ in range(500)]
+    (tmp_path / "guessed.txt").write_text("\n".join(lines))
+    sets = {"guesses": {"triplets": "guessed.txt"}, "arranged": {"similarity": "arranged.npy"}}
+    stimuli = {"kind": "folder", "images": "my-images", "judgments": sets}
+    study = studies.load(str(write_study(tmp_path / "two.yaml", stimuli, measures=MEASURES)))
+    human = pipeline.judged(study)
+    assert [*human.sets] == ["guesses", "arranged"]
+    assert human.judgments.similarity is None
+    table = tables.by_judgments(study).query("space == 'original'").set_index("measure")
+    assert set(table.loc["odd_one_out", "judgments"]) == {"guesses", "arranged"}
+    assert set(table.loc["rsa", "judgments"]) == {"arranged"}
+    of_set = table.loc["odd_one_out"].query("layer == 0").set_index("judgments")["value"]
+    assert of_set["arranged"] > 0.6 > 0.4 > of_set["guesses"]
+    main = tables.layer_measures(study).query("space == 'original' and layer == 0")
+    assert main.set_index("measure").loc["odd_one_out", "value"] == of_set["guesses"]
+    assert "several-judgments" in book.features(study)
+    stimuli["judgments"] = dict(reversed(sets.items()))
+    turned = studies.load(str(write_study(tmp_path / "two.yaml", stimuli, measures=MEASURES)))
+    assert pipeline.human(turned).fingerprint != pipeline.human(study).fingerprint
+    del sets["guesses"]["triplets"]
+    stimuli["judgments"] = sets
+    wrong = write_study(tmp_path / "wrong.yaml", stimuli, measures=MEASURES)
+    with pytest.raises(ValueError, match=r"stimuli.judgments.guesses.*: .*one of the two"):
+        studies.load(str(wrong))
 
 
 def test_the_example_of_the_page_is_a_study(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from convexlib import data, store
 from convexlib.data import FilePath, files
@@ -137,42 +137,27 @@ def _said_of(passed_over: Sequence[Path], folder: Path) -> str:
     )
 
 
-def _judgments(settings: "Stimuli") -> tuple[np.ndarray, np.ndarray | None]:
-    """Triplets, and the similarities that people gave, if it was these, (n_people, n, n)."""
-    from convexlib.alignment import triplets_from_similarity
-
-    names = list(find_images(settings.images))
-    if settings.triplets:
-        return files.read_triplets(settings.file, names), None
-    people = files.read_similarity(settings.file, names)
-    triplets = triplets_from_similarity(
-        people, n_triplets=settings.n_triplets, random_state=settings.seed
-    )
-    return triplets, people
-
-
-class Stimuli(data.Stimuli):
-    """One's own images, a folder a category, and one's own judgments, by one file.
+class SetOfJudgments(BaseModel):
+    """Human judgments by one method, in one file.
 
     Of judgments as a matrix of similarities, at most `n_triplets` triplets are drawn.
     """
 
-    kind: Literal["folder"]
-    images: FilePath
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     triplets: FilePath | None = None
     similarity: FilePath | None = None
     n_triplets: int = Field(100_000, ge=100)
-    broken: Broken = "error"
 
     @model_validator(mode="after")
-    def _judged_by_one_file(self) -> "Stimuli":
+    def _by_one_file(self) -> "SetOfJudgments":
         if (self.triplets is None) == (self.similarity is None):
             raise ValueError("give human judgments as triplets or as similarity, one of the two")
         return self
 
     @property
     def file(self) -> Path:
-        """The file of judgments, which is there."""
+        """The file, which is there."""
         file = self.triplets or self.similarity
         with files.readable(file, "judgments"):
             is_file = file.is_file()
@@ -180,49 +165,29 @@ class Stimuli(data.Stimuli):
             raise ValueError(f"{str(file)!r}, the file of judgments, is missing; correct its path")
         return file
 
-    @property
-    def extent(self) -> tuple[int, int]:
-        found = find_images(self.images).values()
-        return len(found), min(len(paths) for _, paths in found)
-
-    @property
-    def root(self) -> Path:
-        return self.images
-
-    def check(self) -> None:
-        """Read the judgments, so that a mistake in them shows before anything is computed."""
-        _judgments(self)
-
-    def splits(self) -> dict[str, tuple[None, pd.DataFrame]]:
-        """All images, and the first of each concept as its reference; read one by one."""
-        of_concept = {name: paths for name, (_, paths) in find_images(self.images).items()}
-        return files.splits(of_concept, self.images, broken=self.broken)
-
-    def images_depend_on(self) -> dict[str, Any]:
-        """Names, sizes and times of change."""
-        paths = [path for _, of_one in find_images(self.images).values() for path in of_one]
-        return {"files": files.stamps(paths, self.images), "broken": self.broken}
-
-    def judgments_depend_on(self) -> dict[str, Any]:
-        """The file, and all settings but where files lie."""
-        given = self.model_dump(exclude={"images", "triplets", "similarity"})
+    def depends_on(self) -> dict[str, Any]:
+        """The file by its content."""
         with files.readable(self.file, "judgments"):
-            return given | {
-                "triplets" if self.triplets else "similarity": store.of_files([self.file])
-            }
+            content = store.of_files([self.file])
+        return {"similarity" if self.similarity else "triplets": content, "n": self.n_triplets}
 
-    def human(self, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> data.Human:
-        """The judgments as given; of triplets no similarity is known, nor dimensions.
+    def read(self, names: list[str], seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Triplets, and the similarities that people gave, if it was these, (n_people, n, n)."""
+        from convexlib.alignment import triplets_from_similarity
 
-        What people judged of concepts that were left out is left out too.
-        """
+        if self.triplets:
+            return files.read_triplets(self.file, names), None
+        people = files.read_similarity(self.file, names)
+        return triplets_from_similarity(
+            people, n_triplets=self.n_triplets, random_state=seed
+        ), people
+
+    def judgments(self, names: list[str], place: np.ndarray, seed: int) -> data.Judgments:
+        """As given, without concepts whose place is -1; of triplets no similarity is known."""
         from convexlib.alignment import noise_ceiling
         from convexlib.concepts import nonmetric_mds
 
-        names = of_reference[self.CONCEPT].tolist()
-        category = {name: category for name, (category, _) in find_images(self.images).items()}
-        place = pd.Index(names).get_indexer(list(category))
-        triplets, people = _judgments(self)
+        triplets, people = self.read(names, seed)
         triplets = place[triplets]
         triplets = triplets[(triplets >= 0).all(axis=1)]
         judged = data.Judgments(triplets)
@@ -236,11 +201,72 @@ class Stimuli(data.Stimuli):
             judged = judged._replace(
                 similarity=similarity, dimensions=scaled.coordinates, stress=scaled.stress
             )
+        return judged
+
+
+class Stimuli(data.Stimuli):
+    """One's own images, a folder a category, and one's own judgments, a file a set.
+
+    A single set may do without a name: then its keys stand beside `images`. Transforms are fitted
+    to the first.
+    """
+
+    kind: Literal["folder"]
+    images: FilePath
+    judgments: dict[str, SetOfJudgments] = Field(min_length=1)
+    broken: Broken = "error"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_set_needs_no_name(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "judgments" not in given:
+            one = {key: given[key] for key in SetOfJudgments.model_fields if key in given}
+            others = {key: value for key, value in given.items() if key not in one}
+            return others | {"judgments": {"judgments": one}}
+        return given
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        found = find_images(self.images).values()
+        return len(found), min(len(paths) for _, paths in found)
+
+    @property
+    def root(self) -> Path:
+        return self.images
+
+    def check(self) -> None:
+        """Read the judgments, so that a mistake in them shows before anything is computed."""
+        for judged in self.judgments.values():
+            judged.read([*find_images(self.images)], self.seed)
+
+    def splits(self) -> dict[str, tuple[None, pd.DataFrame]]:
+        """All images, and the first of each concept as its reference; read one by one."""
+        of_concept = {name: paths for name, (_, paths) in find_images(self.images).items()}
+        return files.splits(of_concept, self.images, broken=self.broken)
+
+    def images_depend_on(self) -> dict[str, Any]:
+        """Names, sizes and times of change."""
+        paths = [path for _, of_one in find_images(self.images).values() for path in of_one]
+        return {"files": files.stamps(paths, self.images), "broken": self.broken}
+
+    def judgments_depend_on(self) -> dict[str, Any]:
+        """The files by their contents, in order, and all settings but where they lie."""
+        sets = [[name, judged.depends_on()] for name, judged in self.judgments.items()]
+        return {"sets": sets, "broken": self.broken, "seed": self.seed}
+
+    def human(self, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> data.Human:
+        """The judgments as given; those of concepts that were left out are left out too."""
+        names = of_reference[self.CONCEPT].tolist()
+        category = {name: category for name, (category, _) in find_images(self.images).items()}
+        place = pd.Index(names).get_indexer(list(category))
         return data.Human(
             names=names,
             concepts=pd.Index(names).get_indexer(of_test[self.CONCEPT]),
             categories=pd.get_dummies(of_test[self.CONCEPT].map(category), dtype=bool),
-            sets={"judgments": judged},
+            sets={
+                name: judged.judgments(list(category), place, self.seed)
+                for name, judged in self.judgments.items()
+            },
         )
 
 
