@@ -43,8 +43,13 @@ def rows(study: Study, model: str) -> Iterator[dict]:
     about = {"concept": judged.names, "category": [*judged.categories], "dimension": judged.ends}
     accuracies = [("odd_one_out", "original")]
     accuracies += [("held_out_odd_one_out", space) for space in ("original", "naive", "global")]
-    keys = [(m, space, "", "", "") for space, known in MEASURED.items() for m in known]
-    keys += [(measure, "original", "", "", "others") for measure in ("odd_one_out", "rsa")]
+    with_each = [(measure, "original") for measure in ("odd_one_out", "rsa")]
+    keys = [
+        (m, space, "", "", "Ekman" if (m, space) in with_each else "")
+        for space, known in MEASURED.items()
+        for m in known
+    ]
+    keys += [(*measure, "", "", "others") for measure in with_each]
     keys += [
         (*accuracy, kind, name, "")
         for accuracy, kind in product(accuracies, about)
