@@ -42,7 +42,7 @@ export PATH="$(OUTER_PATH)"; "$$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= 
 echo "Installing the environment in $(@D)"; "$$PYTHON" -m venv --clear $(@D)
 endef
 
-.PHONY: book notebook why test test-slow timm lint bench thingsvision clean notebooks lock help
+.PHONY: book notebook why test test-slow data timm lint bench thingsvision clean notebooks lock help
 .DEFAULT_GOAL := help
 
 book: $(INSTALLED)  ## Train, measure, execute the notebooks and render the site in _build/html
@@ -62,6 +62,9 @@ test: $(INSTALLED)  ## Run the quick tests; ARGS="tests/test_convexity.py" runs 
 
 test-slow: $(INSTALLED)  ## Run the tests that train, render or drive a browser
 	@pytest -m slow $(ARGS)
+
+data: $(INSTALLED)  ## Fetch other people's data that tests read; CONVEXLIB_DATA names the folder
+	@python tools/public_data.py
 
 timm: .venv-timm/.installed  ## Run the tests of timm models, in an environment with torchvision
 	@.venv-timm/bin/pytest tests/test_timm.py $(ARGS)

@@ -17,6 +17,7 @@ from convexlib.data import downloads, images92, things
 from convexlib.data.downloads import Source
 from tests.conftest import data
 from tests.servers import Server, serving
+from tools import public_data
 
 REAL_DATA = os.environ.get("CONVEXLIB_DATA", "no-data")
 IMAGES = {
@@ -208,9 +209,9 @@ def test_the_files_of_the_real_data_folder_serve_as_they_are(
 ) -> None:
     monkeypatch.setenv("CONVEXLIB_DATA", REAL_DATA)
     folder = data("things").parent
-    here = [source for source in things.SOURCES if (folder / source.path).is_file()]
-    assert len(here) == 5
-    downloads.fetch_all(here, print)
+    public = [source for source in public_data.FILES if (folder / source.path).is_file()]
+    assert len(public) == 7
+    downloads.fetch_all(public, print)
 
 
 def test_the_book_lists_each_file_its_terms_and_what_to_cite() -> None:
