@@ -201,9 +201,11 @@ def new_model(tmp_path: Path) -> Path:
 def test_an_added_model_joins_the_figures_and_nothing_else_is_computed(
     workflow: Workflow, new_model: Path
 ) -> None:
-    before = {kind: workflow.stored(kind) for kind in KINDS}
-    workflow.run(add_models=str(new_model), site=str(new_model.parent / "html"))
-    after = {kind: workflow.stored(kind) for kind in KINDS}
+    before = {kind: workflow.stored(kind) for kind in (*KINDS, "notebooks")}
+    page = "notebooks/layer_curves"
+    done = workflow.convexlib("make", str(TINY), page, "--add-models", str(new_model))
+    assert done.returncode == 0, done.stderr
+    after = {kind: workflow.stored(kind) for kind in before}
     assert before["models"] == after["models"]
     for kind in KINDS[1:]:
         assert before[kind].items() <= after[kind].items()
@@ -212,9 +214,9 @@ def test_an_added_model_joins_the_figures_and_nothing_else_is_computed(
         assert len(new) == (len(measures.names()) if kind == "measures" else 1)
     for path in after["measures"].keys() - before["measures"].keys():
         assert pd.read_parquet(path / "rows.parquet")["layer"].max() == 4
+    (drawn,) = after["notebooks"].keys() - before["notebooks"].keys()
     # Matplotlib notes in a comment what the outlines of letters say.
-    drawn = (new_model.parent / "html" / "_images").glob("*.svg")
-    assert any("<!-- my-model -->" in figure.read_text() for figure in drawn)
+    assert all("<!-- my-model -->" in figure for figure in figures(drawn / "layer_curves.ipynb"))
 
 
 def test_a_comparison_of_models_alone_says_what_it_lacks(
