@@ -296,7 +296,7 @@ def _download(source: Source, path: Path) -> None:
     partial, retries = Path(f"{path}.partial"), _RETRIES
     while True:
         try:
-            _load_rest(source, partial)
+            _resume(source, partial)
             break
         except (requests.RequestException, HTTPError) as error:
             if not retries.total:
@@ -316,7 +316,7 @@ def _download(source: Source, path: Path) -> None:
     partial.replace(path)
 
 
-def _load_rest(source: Source, partial: Path) -> None:
+def _resume(source: Source, partial: Path) -> None:
     """Append to a file what is missing of it, if it is still the same at the source.
 
     Its last byte is loaded again, so that there is something to ask for of a file that is whole.

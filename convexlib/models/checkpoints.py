@@ -16,8 +16,8 @@ from transformers import logging as transformers_logging
 from transformers.models.auto.auto_factory import _get_model_class
 
 from convexlib.models import hub
-from convexlib.models.folders import MERGE, first_line, is_of_timm, shapes
 from convexlib.models.hub import revision, size  # noqa: F401 - asked for by name here
+from convexlib.models.weights import MERGE, first_line, is_of_timm, shapes
 
 _TOWERS = ("vision_model", "vision_tower", "vision_encoder", "image_model")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from huggingface_hub import constants, errors, snapshot_download
 
-from convexlib.models.folders import WEIGHTS, first_line, is_of_timm, shapes
+from convexlib.models.weights import WEIGHTS, first_line, is_of_timm, shapes
 
 _snapshot = partial(
     snapshot_download,

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from convexlib.models.checkpoints import load_for_images, load_processor, locate
-from convexlib.models.folders import first_line
 from convexlib.models.pooling import Places, places, pool
+from convexlib.models.weights import first_line
 
 Pooling = Literal["mean", "cls"]
 Precision = Literal["single", "mixed"]
