@@ -29,16 +29,10 @@ collect_ignore = [] if find_spec("timm") else ["test_timm.py"]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a run of the workflow or a browser is slow, wherever it stands.
-
-    One process has all tests of a file, and of all that share the run of the miniature study.
-    """
+    """What needs a run of the workflow or a browser is slow, wherever it stands."""
     for item in items:
-        needed = {*getattr(item, "fixturenames", ())}
-        if {"workflow", "run", "browser"} & needed:
+        if {"workflow", "run", "browser"} & {*getattr(item, "fixturenames", ())}:
             item.add_marker("slow")
-        group = "workflow" if "workflow" in needed else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @dataclass(frozen=True)
