@@ -109,6 +109,16 @@ def test_judgments_depend_on_every_published_file_and_on_those_in_their_place(
         assert json.dumps(before) != published
         (tmp_path / name).write_text("another")
         assert own.judgments_depend_on() != before
+    # Files of one name in two folders are two files.
+    places = {name: tmp_path / f"of {name}" / "mine.tsv" for name in ("trials", "categories")}
+    for path in places.values():
+        path.parent.mkdir()
+        path.write_text("mine")
+    own = stimuli.model_copy(update=places)
+    for path in places.values():
+        before = own.judgments_depend_on()
+        path.write_text("another")
+        assert own.judgments_depend_on() != before
 
 
 @pytest.mark.parametrize(

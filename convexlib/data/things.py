@@ -161,9 +161,10 @@ class Stimuli(data.Stimuli):
 
     def judgments_depend_on(self) -> dict[str, Any]:
         """All published files but the images, those in the place of some, and what is drawn."""
+        own = {"categories": self.categories, "trials": self.trials}
         return {
             "published": {source.path: source.sha256 for source in SOURCES if not source.unpack},
-            "own": store.of_files(filter(None, [self.categories, self.trials])),
+            "own": {name: store.of_files([path]) for name, path in own.items() if path},
             "drawn": [self.seed, self.n_triplets],
         }
 
