@@ -1,13 +1,13 @@
 """Fixtures that many tests share: the miniature study, its results and its site."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +96,10 @@ class Workflow:
         store = self.results / self.study.stem
         written = {}
         # A folder may go while it is looked at: a run renames those that it has written.
-        for folder, folders, files in os.walk(store):
+        tops = [store / kind, *store.glob(f"{kind}-*")]
+        for folder, folders, files in chain.from_iterable(map(os.walk, tops)):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            if (
-                "manifest.json" in files
-                and re.split("[/-]", folder[len(str(store)) + 1 :])[0] == kind
-            ):
+            if "manifest.json" in files:
                 with suppress(FileNotFoundError):
                     written[Path(folder)] = Path(folder, "manifest.json").stat().st_mtime_ns
         return written

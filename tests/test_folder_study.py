@@ -75,13 +75,9 @@ def test_the_judgments_are_those_of_the_file(study: studies.Study) -> None:
     assert judged.similarity is None
     assert judged.dimensions is None
     assert 1 / 3 < judged.ceiling[0] < judged.ceiling[1] < 1
-    first = (
-        (run_file := study.stimuli.judgments["judgments"].file)
-        .read_text()
-        .splitlines()[0]
-        .split(",")
-    )
-    assert [human.names[row] for row in judged.triplets[0]] == first, run_file
+    file = study.stimuli.judgments["judgments"].file
+    first = file.read_text().splitlines()[0].split(",")
+    assert [human.names[row] for row in judged.triplets[0]] == first, file
     assert tables.stimuli(study)["images"].tolist() == [8, 8, 16, 32]
 
 

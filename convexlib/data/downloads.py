@@ -48,6 +48,7 @@ class Source:
     path : str
         Below the data folder.
     url : str
+        Its address.
     licence : str
         What may be done with it, in a sentence.
     cite : str

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from convexlib import data, store
 from convexlib.data import FilePath, files
@@ -143,7 +143,7 @@ class SetOfJudgments(BaseModel):
     Of judgments as a matrix of similarities, at most `n_triplets` triplets are drawn.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = data.Stimuli.model_config
 
     triplets: FilePath | None = None
     similarity: FilePath | None = None
@@ -236,8 +236,9 @@ class Stimuli(data.Stimuli):
 
     def check(self) -> None:
         """Read the judgments, so that a mistake in them shows before anything is computed."""
+        names = [*find_images(self.images)]
         for judged in self.judgments.values():
-            judged.read([*find_images(self.images)], self.seed)
+            judged.read(names, self.seed)
 
     def splits(self) -> dict[str, tuple[None, pd.DataFrame]]:
         """All images, and the first of each concept as its reference; read one by one."""
