@@ -9,10 +9,11 @@ SETTINGS ?=
 NAME ?=
 SITE ?= _build/html
 CORES ?= all
+PROFILE ?= default
 WITH ?=
 
 # Recipes take these from the environment, so that blanks and quotes in them stay what they are.
-export PYTHON STUDY MODELS ADD_MODELS SETTINGS NAME SITE CORES
+export PYTHON STUDY MODELS ADD_MODELS SETTINGS NAME SITE CORES PROFILE
 
 # What timm and some image processors need fits one PyTorch only, so it has its own environment.
 VENV := .venv$(if $(filter timm torchvision,$(WITH)),-timm)
@@ -42,16 +43,19 @@ export PATH="$(OUTER_PATH)"; "$$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= 
 echo "Installing the environment in $(@D)"; "$$PYTHON" -m venv --clear $(@D)
 endef
 
-.PHONY: book notebook why test test-slow data timm lint bench thingsvision clean notebooks lock help
+.PHONY: book plan notebook why test test-slow data timm lint bench thingsvision clean notebooks lock help
 .DEFAULT_GOAL := help
 
 book: $(INSTALLED)  ## Train, measure, execute the notebooks and render the site in _build/html
 	@convexlib check "$$STUDY" $(CHOICE)
-	@convexlib run "$$STUDY" "$$SITE" $(CHOICE) --cores "$$CORES"
+	@convexlib run "$$STUDY" "$$SITE" $(CHOICE) --cores "$$CORES" --profile "$$PROFILE"
 	@echo "The book is at $$SITE/index.html"
 
+plan: $(INSTALLED)  ## Say what make book would fetch and make, and how long that takes here
+	@convexlib plan "$$STUDY" $(CHOICE)
+
 notebook: $(INSTALLED)  ## Make one page again, as by make notebook NAME=layer_curves
-	@convexlib run "$$STUDY" "$$SITE" $(CHOICE) --cores "$$CORES" --again "notebooks/$$NAME"
+	@convexlib run "$$STUDY" "$$SITE" $(CHOICE) --cores "$$CORES" --profile "$$PROFILE" --again "notebooks/$$NAME"
 	@echo "The page is at $$SITE/notebooks/$$NAME.html"
 
 why: $(INSTALLED)  ## Say why a result is made anew, as by make why NAME=notebooks/layer_curves

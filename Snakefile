@@ -4,7 +4,10 @@
 # profiles/default/config.yaml for what follows from that.
 import json
 import sys
+from pathlib import Path
 from shlex import join, quote
+
+import yaml
 
 from convexlib import book, store
 from convexlib import study as studies
@@ -17,6 +20,8 @@ study = studies.load(
     **{name: config.get(name) for name in OPTIONS},
 )
 JOBS = store.jobs(book.site(study))
+PROFILE = Path(config.get("profile") or "profiles/default", "resources.yaml")
+RESOURCES = yaml.safe_load(PROFILE.read_text(encoding="utf-8")) if PROFILE.is_file() else {}
 LOGS = store.root() / "logs" / f"{study.name}-{store.fingerprint(study.choice)}"
 LOGS.mkdir(parents=True, exist_ok=True)
 
@@ -30,6 +35,11 @@ def convexlib(name):
     line += ["--count-added"] * study.choice["count_added"]
     log = quote(str(LOGS / f"{name}.log"))
     return f"{join(line)} 2> {log} || {{ tail -n 12 {log} >&2; exit 1; }}"
+
+
+def asked(name):
+    """What a job asks for in the profile, by the first word of its name."""
+    return dict(RESOURCES.get(name.partition("_")[0], {}))
 
 
 def receipt(name):
@@ -58,6 +68,9 @@ for name, job in JOBS.items():
         output:
             str(RECEIPTS[name]),
         priority: job.priority
+        threads: asked(name).get("threads", 1)
+        resources:
+            **{key: value for key, value in asked(name).items() if key != "threads"},
         params:
             command=convexlib(name),
         shell:

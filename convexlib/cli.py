@@ -126,11 +126,37 @@ def fetch(choice: dict[str, Any]) -> None:
 
 
 @command
+def plan(choice: dict[str, Any]) -> None:
+    """Say what would be fetched and made, and how long that takes here, before anything starts."""
+    from convexlib import plan as plans
+    from convexlib.data import downloads
+    from convexlib.models import checkpoints
+
+    files, models = _sources(choice)
+    sizes = {source.path: downloads.size(source) for source in files}
+    sizes |= {model: checkpoints.size(model) for model in models}
+    wanted = {name: size for name, size in sizes.items() if size != 0}
+    for name, n_bytes in wanted.items():
+        typer.echo(f"to fetch: {name} ({downloads.shown(n_bytes)})")
+    if wanted:
+        total = sum(filter(None, wanted.values()))
+        typer.echo(f"{downloads.shown(total)} in all; the rest can be told once these are here")
+        return
+    lines = plans.plan(studies.load(**choice))
+    typer.echo(plans.shown(lines).to_string(index=False))
+    known = sum(line.seconds for line in lines if line.seconds == line.seconds)
+    typer.echo(f"together {plans.in_words(known)} of one process, and what is not known")
+
+
+@command
 def run(
     choice: dict[str, Any],
     site: Annotated[Path, typer.Argument(help="Folder of the finished site.")],
     cores: Annotated[str, typer.Option(help="How many steps at a time.")] = "all",
     again: Annotated[str, typer.Option(help="A result to make again, by its name.")] = "",
+    profile: Annotated[
+        str, typer.Option(help="Where steps run: a name in profiles/, or a folder.")
+    ] = "default",
 ) -> None:
     """Run the workflow: all that is missing, then the site."""
     from convexlib import book
@@ -141,7 +167,10 @@ def run(
         store.remove(result)
     # Snakemake reads values as YAML, of which JSON is a part.
     values = [f"{key}={json.dumps(value)}" for key, value in study.choice.items()]
-    command = [sys.executable, "-m", "snakemake", "--cores", cores, "--config", *values]
+    folder = _profile(profile)
+    values.append(f"profile={json.dumps(str(folder))}")
+    command = [sys.executable, "-m", "snakemake", "--cores", cores, "--workflow-profile", folder]
+    command += ["--config", *values]
     if subprocess.run(command, cwd=store.ROOT).returncode:
         raise ValueError(
             f"a step failed; its last words are above, and all of them in {store.root() / 'logs'}"
@@ -191,6 +220,17 @@ def _in_a_line(error: Exception) -> str:
         where = f" {error.filename!r}" if error.filename else ""
         return f"{error.strerror}:{where or ' the machine could not do what was asked'}"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _profile(name: str) -> Path:
+    folders = store.ROOT / "profiles" / name, Path(name).expanduser().resolve()
+    found = next((folder for folder in folders if (folder / "config.yaml").is_file()), None)
+    if found is None:
+        known = sorted(path.parent.name for path in store.ROOT.glob("profiles/*/config.yaml"))
+        raise ValueError(
+            f"profile {name!r} is neither one of {', '.join(known)} nor a folder with config.yaml"
+        )
+    return found
 
 
 def _sources(choice: dict[str, Any]) -> tuple[tuple, tuple[str, ...]]:

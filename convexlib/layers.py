@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from convexlib import checks, concepts
@@ -20,9 +18,12 @@ from convexlib.alignment import CHANCE, Similarity, odd_one_out_scores, rsa_scor
 from convexlib.convexity import graph_convexity_score
 from convexlib.data import Human
 from convexlib.settings import Measures, Transform
-from convexlib.transforms import AlignmentTransform, CollapseWarning, filled_folds, fit_folds
+from convexlib.transforms import AlignmentTransform, CollapseWarning, filled_folds, fit_each
 
 ORIGINAL = "original"
+
+_LARGE = 10**5
+"""Numbers in features from which on transforms are fitted in single precision."""
 
 FEWEST_TO_LEARN = 6
 """Images that a name needs, half of which it is learned from."""
@@ -81,6 +82,13 @@ class Fits(NamedTuple):
     folds: "list[tuple[AlignmentTransform, np.ndarray]]"
     halves: "list[tuple[AlignmentTransform, np.ndarray]]"
     whole: "AlignmentTransform"
+
+    @classmethod
+    def of(cls, fitted: "list[AlignmentTransform]", folds: "Splits", halves: "Splits") -> "Fits":
+        """From all fits, in this order."""
+        held_out = [test for _, test in (*folds, *halves)]
+        pairs = list(zip(fitted, held_out, strict=False))
+        return cls(pairs[: len(folds)], pairs[len(folds) :], fitted[-1])
 
 
 class Space(NamedTuple):
@@ -293,22 +301,13 @@ def fit(kind: str, reference: np.ndarray, triplets: np.ndarray, options: Transfo
         If there is nothing to fit to.
     """
     transform = AlignmentTransform(kind, lmbda=options.lmbda)
+    folds, halves = _folds(triplets, len(reference), options), _halves(triplets)
+    sets = [*(training for training, _ in (*folds, *halves)), triplets]
     with warnings.catch_warnings():
-        # Where the objective has no minimum, the bound on the iterations ends a fit.
-        warnings.simplefilter("ignore", ConvergenceWarning)
         # Where a transform leaves nothing, all rows are alike, and what is measured is at chance.
         warnings.simplefilter("ignore", CollapseWarning)
-        folds = fit_folds(
-            transform, reference, triplets, n_folds=options.n_folds, n_repeats=options.n_repeats
-        )
-        return Fits(
-            [(fold.transform, fold.triplets) for fold in folds],
-            [
-                (clone(transform).fit(reference, triplets[training]), triplets[test])
-                for training, test in _halves(triplets)
-            ],
-            transform.fit(reference, triplets),
-        )
+        fitted = fit_each(transform, reference, sets)
+    return Fits.of(fitted, folds, halves)
 
 
 def fit_all(layer: Layer, options: Transform) -> dict[str, np.ndarray]:
@@ -316,9 +315,12 @@ def fit_all(layer: Layer, options: Transform) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     if not layer.is_finite() or checks.alike(layer.reference):
         return arrays  # nothing to fit to
+    reference = layer.reference
+    if reference.size >= _LARGE:
+        reference = reference.astype(np.float32)
     for kind in options.kinds:
         try:
-            fits = fit(kind, layer.reference, layer.triplets, options)
+            fits = fit(kind, reference, layer.triplets, options)
         except checks.Undefined as error:
             layer.warn(f"allows no fit of the {kind} transform, which is NaN there: {error}")
             arrays[f"{kind} undefined"] = np.zeros(1)
@@ -336,8 +338,7 @@ def load_fits(
 ) -> dict[str, Fits | None]:
     """The transforms of `fit_all`, with the triplets that each was not fitted to."""
     triplets = human.judgments.triplets
-    held_out = _held_out(human, options)
-    halves = [triplets[test] for _, test in _halves(triplets)]
+    folds, halves = _folds(triplets, len(human.names), options), _halves(triplets)
 
     def fitted(kind: str, number: int) -> AlignmentTransform:
         transform = AlignmentTransform(kind)
@@ -352,27 +353,26 @@ def load_fits(
         if f"{kind} undefined" in arrays:
             found[kind] = None
         elif f"{kind} 0 weights" in arrays:
-            transforms = [fitted(kind, n) for n in range(len(held_out) + len(halves) + 1)]
-            found[kind] = Fits(
-                list(zip(transforms, held_out, strict=False)),
-                list(zip(transforms[len(held_out) :], halves, strict=False)),
-                transforms[-1],
-            )
+            n_fits = len(folds) + len(halves) + 1
+            found[kind] = Fits.of([fitted(kind, n) for n in range(n_fits)], folds, halves)
     return found
 
 
-def _held_out(human: Human, options: Transform) -> list[np.ndarray]:
-    """Triplets that each of `fit_folds` is not fitted to."""
-    triplets, n_objects = human.judgments.triplets, len(human.names)
+Splits = list[tuple[np.ndarray, np.ndarray]]
+"""Training and test triplets, several times."""
+
+
+def _folds(triplets: np.ndarray, n_objects: int, options: Transform) -> Splits:
     return [
-        test
+        fold
         for seed in range(options.n_repeats)
-        for _, test in filled_folds(triplets, n_objects, options.n_folds, seed)
+        for fold in filled_folds(triplets, n_objects, options.n_folds, seed)
     ]
 
 
-def _halves(triplets: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    return KFold(2, shuffle=True, random_state=0).split(triplets)
+def _halves(triplets: np.ndarray) -> Splits:
+    halves = KFold(2, shuffle=True, random_state=0).split(triplets)
+    return [(triplets[training], triplets[test]) for training, test in halves]
 
 
 def names_of_concepts(human: Human) -> np.ndarray:
@@ -493,7 +493,7 @@ def _check_folds(human: Human, settings: Measures) -> None:
     """Whether objects, judgments and images are enough to fit to some and to judge by others."""
     n_folds, n_neighbors = settings.transform.n_folds, settings.n_neighbors
     n_concepts, triplets = len(human.names), human.judgments.triplets
-    folds = _held_out(human, settings.transform)
+    folds = [test for _, test in _folds(triplets, n_concepts, settings.transform)]
     if not folds:
         raise ValueError(
             f"triplets are {len(triplets)}, and none of {n_folds} folds of {n_concepts} concepts "

@@ -22,6 +22,7 @@ from safetensors.numpy import load_file, save_file
 from convexlib import data, dependencies, measures, store
 from convexlib.data import PATH, Human
 from convexlib.data.images import ImageFiles
+from convexlib.models import embeddings
 from convexlib.settings import Precision, Recipe, Transform
 from convexlib.store import Known, Result
 from convexlib.study import Model, Study
@@ -79,6 +80,17 @@ def checkpoint(study: Study, model: Model) -> Result | Known:
 @cache
 def representations(study: Study, model: Model) -> Result:
     """Pooled representations of the test and reference images at every layer of a model."""
+    if _is_made(model):
+        return Result(
+            f"{study.name}/representations/{model.id}",
+            _take,
+            {
+                "features": _found(model),
+                "stimuli": stimuli(study),
+                "concept": study.stimuli.CONCEPT,
+            },
+            job=_job("represent", model),
+        )
     return Result(
         f"{study.name}/representations/{model.id}",
         _represent,
@@ -143,6 +155,8 @@ def all_measures(study: Study) -> dict[str, dict[str, Result]]:
 
 def trial(study: Study, model: Model) -> Result:
     """That an image goes through a model: what is wrong with it shows before the long work."""
+    if _is_made(model):
+        return representations(study, model)
     return Result(f"{study.name}/trials/{model.id}", _try, _model_and_images(study, model))
 
 
@@ -206,6 +220,18 @@ def _represent(
     for split in {"test", _reference(stimuli)}:
         images = _read_images(stimuli, split, root)
         write(checkpoint, images, folder / split, pooling=pooling, precision=precision)
+
+
+def _take(folder: Path, *, features: Path, stimuli: Path, concept: str) -> None:
+    """Ready-made features, whose rows are those of the test images, or of the concepts."""
+    from convexlib.models.representations import keep
+
+    test, reference = (_read_labels(stimuli, split) for split in ("test", "reference"))
+    layers = embeddings.read(features, test[concept].astype(str).tolist())
+    keep(layers, folder / "test")
+    if _reference(stimuli) == "reference":
+        rows = [test.index[(test == row).all(axis=1)][0] for _, row in reference.iterrows()]
+        keep([layer[rows] for layer in layers], folder / "reference")
 
 
 def _fit(
@@ -281,11 +307,18 @@ def _try(folder: Path, *, checkpoint: Path, stimuli: Path, root: Path | None, po
 def _found(model: Model) -> Known:
     from convexlib.models.checkpoints import is_of_timm
 
+    if _is_made(model):
+        return Known(model.source, by=store.of_files([model.source]))
     files = [p for p in model.source.iterdir() if p.suffix in (".json", ".safetensors")]
     by = {"files": store.of_files(files), "revision": model.revision}
     if is_of_timm(model.source):  # transformers calls it, and no code of ours names it
         by["timm"] = version("timm")
     return Known(model.source, by=by)
+
+
+def _is_made(model: Model) -> bool:
+    """Whether a model is a file of features."""
+    return model.source is not None and embeddings.is_one(model.source)
 
 
 def _job(command: str, model: Model) -> str:

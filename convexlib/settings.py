@@ -28,7 +28,7 @@ Precision = Literal["single", "mixed"]
 
 def _folder_or_name(source: str, info: ValidationInfo) -> str:
     folder = beside_the_study_file(Path(source), info)
-    return str(folder) if folder.is_dir() else source
+    return str(folder) if folder.exists() else source
 
 
 class _Settings(BaseModel):
@@ -36,7 +36,7 @@ class _Settings(BaseModel):
 
 
 class Checkpoint(_Settings):
-    """A model that is found elsewhere: a name on the Hugging Face hub or a folder.
+    """A model from elsewhere: a name on the Hugging Face hub, a folder, or a file of features.
 
     What is not said of it is taken from the files of the checkpoint, as far as they know. `parent`
     is the id of the model that it was made from, its name and seed; by default, of a fine-tuned

@@ -140,8 +140,9 @@ class Result:
         self.writer(folder, **given(self.inputs))
 
     def _write(self, partial: Path) -> None:
+        start = time.monotonic()
         self.write(partial)
-        _write_manifest(partial, self.dependencies)
+        _write_manifest(partial, self.dependencies, time.monotonic() - start)
         partial.chmod(0o755)
         _publish(partial, self.folder)
 
@@ -286,6 +287,15 @@ def is_whole(folder: Path, *, thoroughly: bool) -> bool:
         return False
 
 
+def seconds_of(kind: str) -> list[float]:
+    """How long it took to write the results of a kind that are stored, of whatever study."""
+    found = []
+    for manifest in root().glob(f"*/{kind}*/**/{MANIFEST}"):
+        with suppress(OSError, ValueError, KeyError):
+            found.append(json.loads(manifest.read_text(encoding="utf-8"))["seconds"])
+    return found
+
+
 def damaged(folder: Path) -> str:
     """What to tell the user of a result that was discarded."""
     return f"stored result {folder} is damaged and is computed again"
@@ -359,7 +369,7 @@ def _publish(partial: Path, folder: Path) -> None:
             raise
 
 
-def _write_manifest(folder: Path, dependencies: dict[str, Any]) -> None:
+def _write_manifest(folder: Path, dependencies: dict[str, Any], seconds: float) -> None:
     files = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         size, changed = _stamp(path)
@@ -368,7 +378,7 @@ def _write_manifest(folder: Path, dependencies: dict[str, Any]) -> None:
             "changed": changed,
             "sha256": _sha256(path, size, changed),
         }
-    manifest = {"dependencies": dependencies, "files": files}
+    manifest = {"dependencies": dependencies, "files": files, "seconds": round(seconds, 3)}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from convexlib.data import Stimuli, of_kind
-from convexlib.models import families
+from convexlib.models import embeddings, families
 from convexlib.settings import UNKNOWN, VARIANTS, Checkpoint, Measures, Recipe, TrainedModels
 from convexlib.store import ROOT
 
@@ -225,6 +225,8 @@ def load(
         if ids.count(model.id) > 1:
             raise ValueError(f"two models are called {model.id!r}; rename the folder of one")
     _check_parents(own | dict(zip(ids, chosen, strict=True)))
+    if all(model.source and embeddings.is_one(model.source) for model in chosen):
+        file = file.model_copy(update={"stimuli": file.stimuli.without_images()})
     named = study if study in names() else str(path.resolve())
     choice = {
         "study": named,
@@ -290,8 +292,12 @@ def sources(
     """
     file = _read(_path(study), {})
     given = (several(models, "models"), several(add_models, "add_models"))
-    listed, found = _checkpoints(file, *given)
-    return tuple(file.stimuli.SOURCES), tuple(c.source for c in (*listed, *found))
+    models = [checkpoint.source for some in _checkpoints(file, *given) for checkpoint in some]
+    features = [source for source in models if embeddings.is_one(source)]
+    trains = file.training is not None and not given[0]
+    only_features = features == models and not trains
+    stimuli = file.stimuli.without_images() if only_features else file.stimuli
+    return stimuli.sources, tuple(source for source in models if source not in features)
 
 
 def check_stimuli(study: str) -> None:
@@ -455,7 +461,9 @@ def _id(name: str, seed: int | None) -> str:
 
 def _parts(source: str) -> list[str]:
     """The parts of a path or of a name on the hub, in letters that files and commands can have."""
-    if Path(source).is_dir():
+    if embeddings.is_one(source):
+        parts = [*Path(source).with_suffix("").parts[1:]]
+    elif Path(source).is_dir():
         parts = [*Path(source).parts[1:]]
     else:
         name, _, revision = source.partition("@")
@@ -477,16 +485,7 @@ def _found(
 
     What is not said of it, its configuration may say.
     """
-    from convexlib.models.checkpoints import locate, revision
-
-    try:
-        folder = locate(checkpoint.source)
-    except ValueError as error:
-        if "/" in checkpoint.source:
-            raise
-        names = dict.fromkeys(known.name for known in own.values())
-        raise ValueError(f"{error}; the study's own models are: {', '.join(names)}") from error
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    source, config, commit = _located(checkpoint.source, own)
     of_timm = config.get("architecture", UNKNOWN)  # as they are on the hub
     model_type = config.get("model_type", of_timm)
     classifies = any("Classification" in name for name in config.get("architectures") or ())
@@ -503,12 +502,31 @@ def _found(
         checkpoint.name,
         attributes,
         checkpoint.seed,
-        source=folder,
-        revision=revision(folder),
+        source=source,
+        revision=commit,
         parent=checkpoint.parent or (None if added else _parent(attributes, own)),
         added=added,
         counted=counted is not False,
     )
+
+
+def _located(
+    source: str, own: Mapping[str, Model | Checkpoint]
+) -> tuple[Path, dict[str, Any], str | None]:
+    """Where a model lies, its configuration, and its commit on the hub."""
+    from convexlib.models.checkpoints import locate, revision
+
+    if embeddings.is_one(source):
+        return Path(source), {}, None
+    try:
+        folder = locate(source)
+    except ValueError as error:
+        if "/" in source:
+            raise
+        names = dict.fromkeys(known.name for known in own.values())
+        raise ValueError(f"{error}; the study's own models are: {', '.join(names)}") from error
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return folder, config, revision(folder)
 
 
 def _parent(attributes: Mapping[str, str], own: Mapping[str, Model | Checkpoint]) -> str | None:

@@ -79,12 +79,13 @@ def as_pandas(values: np.ndarray) -> pd.DataFrame | pd.Series | np.ndarray:
     return {1: pd.Series, 2: pd.DataFrame}.get(values.ndim, np.asarray)(values)
 
 
-@pytest.mark.filterwarnings("ignore:the fit was stopped")
 @pytest.mark.parametrize("kind", [tensor, as_floats, as_pandas])
 @pytest.mark.parametrize(("call", "arrays"), CALLS)
 def test_arrays_may_be_of_any_kind(call: Callable, arrays: list, kind: Callable) -> None:
     given = [kind(array) for array in arrays]
-    np.testing.assert_allclose(call(*given), call(*arrays), rtol=1e-5)
+    # Transforms are fitted in the precision of the features.
+    off = {"atol": 1e-3} if kind is tensor and call in (aligned, of_folds) else {"rtol": 1e-5}
+    np.testing.assert_allclose(call(*given), call(*arrays), **off)
 
 
 def test_members_may_be_ones_among_zeros() -> None:

@@ -227,6 +227,9 @@ FLOORS = [
     "shortest_paths",
     "convexity",
     "alignment",
+    "devices",
+    "lbfgs",
+    "fitting",
     "transforms",
     "concepts",
     "statistics",
@@ -245,6 +248,7 @@ FLOORS = [
     "pipeline",
     "tables",
     "book",
+    "plan",
     "cli",
 ]
 ARRAYS_ONLY = FLOORS[: FLOORS.index("figures")]

@@ -149,7 +149,6 @@ def test_the_original_space_is_measured_as_the_words_say(layer: tuple) -> None:
 
 
 @pytest.mark.parametrize("kind", ["naive", "global"])
-@pytest.mark.filterwarnings("ignore:the fit was stopped")
 def test_a_transform_is_judged_on_concepts_that_it_was_not_fitted_to(
     kind: str, layer: tuple
 ) -> None:
@@ -181,11 +180,11 @@ def test_a_transform_is_judged_on_concepts_that_it_was_not_fitted_to(
                         n_neighbors=5,
                     )
                 )
-    assert value["held_out_odd_one_out", kind] == pytest.approx(np.mean(correct))
-    assert value["held_out_dot", kind] == pytest.approx(np.mean(by_dot))
+    assert value["held_out_odd_one_out", kind] == pytest.approx(np.mean(correct), abs=1e-6)
+    assert value["held_out_dot", kind] == pytest.approx(np.mean(by_dot), abs=1e-6)
     assert value["held_out_dot", "original"] == pytest.approx(np.mean(by_dot_before))
-    assert value["held_out_rsa", kind] == pytest.approx(np.mean(rsa))
-    assert value["held_out_convexity", kind] == pytest.approx(np.mean(convexity))
+    assert value["held_out_rsa", kind] == pytest.approx(np.mean(rsa), abs=1e-6)
+    assert value["held_out_convexity", kind] == pytest.approx(np.mean(convexity), abs=1e-6)
     everything = AlignmentTransform(kind, lmbda=0.1).fit(reference, human.judgments.triplets)
     assert value["convexity", kind] == pytest.approx(
         graph_convexity_score(everything.transform(X), CATEGORY[human.concepts], n_neighbors=5)
@@ -645,7 +644,6 @@ def test_a_layer_that_is_the_same_for_all_images_is_at_chance() -> None:
     assert set(value.index.get_level_values("space")) == {"original"}
 
 
-@pytest.mark.filterwarnings("ignore:the fit was stopped")
 def test_a_transform_that_leaves_nothing_is_at_chance() -> None:
     X, reference = a_layer()
     strong = SETTINGS.transform.model_copy(update={"lmbda": 1e6})

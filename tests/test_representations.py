@@ -161,11 +161,11 @@ def test_an_interrupted_run_goes_on_where_it_stopped(checkpoint: Path, tmp_path:
         def __len__(self) -> int:
             return len(IMAGES)
 
-        def __getitem__(self, some: slice) -> np.ndarray:
-            self.read.append(some.start)
-            if some.start == 8:
+        def __getitem__(self, row: int) -> np.ndarray:
+            self.read.append(row)
+            if row == 8:
                 raise KeyboardInterrupt
-            return IMAGES[some]
+            return IMAGES[row]
 
     images = Interrupted()
     with pytest.raises(KeyboardInterrupt):

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from convexlib.alignment import odd_one_out_accuracy
+from convexlib import AlignmentTransform, cross_validate, graph_convexity_score
+from convexlib.alignment import noise_ceiling, odd_one_out_accuracy, odd_one_out_scores
 from convexlib.data import things
 from tests.conftest import data
 
@@ -82,6 +84,60 @@ def test_trials_have_the_odd_one_last_and_count_from_zero(tmp_path: Path) -> Non
     assert trials.ceiling_set.tolist() == [0, 1, 2]
     assert trials.subject.tolist() == ["A", "B", "A"]
     assert trials.reaction_time.tolist() == [850, 900.5, 1200]
+
+
+@pytest.fixture(scope="module")
+def judged() -> things.Trials:
+    """Real choices of 264 people."""
+    return things.read_trials(data("things") / "test_10_ID.txt")
+
+
+@pytest.fixture(scope="module")
+def clip() -> np.ndarray:
+    """CLIP ViT-B/32, the 1,854 reference images."""
+    return np.load(data("things") / "clip-vit-base-p32-embeddings.npy")
+
+
+def test_real_choices_come_with_who_made_them(judged: things.Trials) -> None:
+    assert judged.triplets.shape == (127_304, 3)
+    assert judged.triplets[0].tolist() == [1663, 1132, 1]
+    assert len(np.unique(judged.subject)) == 264
+    assert set(judged.ceiling_set) == {0, 1}
+    ceiling = noise_ceiling(judged.triplets[judged.ceiling_set == 1])
+    # By another way: how often a second judgment of the same three is as the first.
+    table = pd.DataFrame(np.sort(judged.triplets, axis=1)).assign(odd=judged.triplets[:, 2])
+    times = table.groupby([0, 1, 2, "odd"]).size().groupby([0, 1, 2]).agg(["max", "sum"])
+    most, judgments = times[times["sum"] > 1].sum()
+    assert ceiling.upper == pytest.approx(most / judgments)
+    assert 1 / 3 < ceiling.lower < ceiling.upper < 1
+
+
+def test_measures_of_real_judgments_are_those_that_are_known(
+    judged: things.Trials, clip: np.ndarray
+) -> None:
+    spaces = {"CLIP": clip, "SPoSE": things.spose()[0], "VICE": things.vice()}
+    similarity = {"CLIP": "cosine", "SPoSE": "dot", "VICE": "dot"}
+    accuracies = {"CLIP": 0.4830, "SPoSE": 0.6475, "VICE": 0.6340}
+    convexities = {"CLIP": 0.5109, "SPoSE": 0.7257, "VICE": 0.6817}
+    for name, X in spaces.items():
+        scores = odd_one_out_scores(X, judged.triplets, similarity=similarity[name])
+        assert scores.mean() == pytest.approx(accuracies[name], abs=1e-4)
+        of_person = pd.Series(scores).groupby(judged.subject).agg(["mean", "size"])
+        assert np.average(of_person["mean"], weights=of_person["size"]) == pytest.approx(
+            scores.mean()
+        )
+        assert (of_person["mean"][of_person["size"] > 100] > 1 / 3).mean() > 0.95
+        convexity = graph_convexity_score(X, things.categories(), n_neighbors=10)
+        assert convexity == pytest.approx(convexities[name], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_transform_of_real_judgments_holds_for_other_objects(
+    judged: things.Trials, clip: np.ndarray
+) -> None:
+    held_out = cross_validate(AlignmentTransform("global"), clip, judged.triplets)
+    assert held_out.before.mean() == pytest.approx(0.480, abs=0.002)
+    assert held_out.after.mean() > 0.53
 
 
 def test_people_are_called_as_they_are(tmp_path: Path) -> None:

@@ -183,6 +183,15 @@ class Stimuli(BaseModel):
         """From where the files of the images are named, where they are in files."""
         return None
 
+    @property
+    def sources(self) -> tuple:
+        """Those of `SOURCES` that are needed with these settings."""
+        return self.SOURCES
+
+    def without_images(self) -> "Stimuli":
+        """The same for ready-made features, as far as nothing else needs the images."""
+        return self
+
     def check(self) -> None:
         """Raise a one-line ValueError if something is wrong that can be seen at once."""
 

@@ -111,7 +111,8 @@ class Stimuli(data.Stimuli):
     """Which images of THINGS, and how many of the 4.7 million judgments.
 
     `images` are the reference image of each object, whose classes are judged for convexity too,
-    or all images; `categories` and `trials` are files in the place of the published ones.
+    or all images, or none, for ready-made features of the objects; `categories` and `trials` are
+    files in the place of the published ones.
     """
 
     WORDS: ClassVar = data.Stimuli.WORDS | {"concept": "object", "concepts": "objects"}
@@ -120,7 +121,7 @@ class Stimuli(data.Stimuli):
     ONE_NAME: ClassVar = False
 
     kind: Literal["things"]
-    images: Literal["reference", "all"] = "reference"
+    images: Literal["reference", "all", "none"] = "reference"
     n_triplets: int = Field(ge=1000)
     categories: FilePath | None = None
     trials: FilePath | None = None
@@ -134,6 +135,15 @@ class Stimuli(data.Stimuli):
     def root(self) -> Path:
         return downloads.root() / "things"
 
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Without the images, where there are none."""
+        return tuple(s for s in self.SOURCES if not (s.unpack and self.images == "none"))
+
+    def without_images(self) -> "Stimuli":
+        """Features have a row an object."""
+        return self.model_copy(update={"images": "none"})
+
     def check(self) -> None:
         """Read the categories, so that a mistake in one's own shows before anything is computed."""
         if downloads.is_here(CONCEPTS):
@@ -141,6 +151,9 @@ class Stimuli(data.Stimuli):
 
     def splits(self) -> dict[str, tuple[None, pd.DataFrame]]:
         """The reference images, or all; files are read one by one."""
+        if self.images == "none":
+            labels = pd.DataFrame({self.CONCEPT: concepts()})
+            return {"test": (None, labels), "reference": (None, labels)}
         found = image_paths(reference_only=self.images == "reference")
         by_split = files.splits(found, self.root, broken=self.broken)
         _, references = by_split["reference"]
@@ -155,6 +168,8 @@ class Stimuli(data.Stimuli):
 
     def images_depend_on(self) -> dict[str, Any]:
         """Names, sizes and times of change."""
+        if self.images == "none":
+            return {"files": store.of_files([downloads.find(CONCEPTS)])}
         found = image_paths(reference_only=self.images == "reference")
         paths = [path for of_concept in found.values() for path in of_concept]
         return {"files": files.stamps(paths, self.root), "broken": self.broken}
@@ -283,7 +298,9 @@ def read_trials(path: Path | None = None) -> Trials:
     ----------
     path : Path, optional
         The published file in the data folder by default. In it concepts count from 1, and
-        choice is the place of the odd one, from 1 to 3.
+        choice is the place of the odd one, from 1 to 3. Or a file without a header, four numbers a
+        line: two concepts that were kept together, the odd one, all from 0, and who judged. Of
+        such triplets those that were judged repeatedly count towards the noise ceiling.
 
     Raises
     ------
@@ -293,6 +310,9 @@ def read_trials(path: Path | None = None) -> Trials:
     from convexlib import checks
 
     path = path or downloads.find(TRIALS)
+    with files.readable(path, "trials"), path.open(encoding="utf-8") as file:
+        if len(cells := file.readline().split()) == 4 and all(cell.isdecimal() for cell in cells):
+            return _without_header(path)
     columns = ["image1", "image2", "image3", "choice", "RT", "noise_ceiling", "subject_id"]
     kinds = dict.fromkeys(columns[:4], np.int64) | {"RT": float, "subject_id": str}
     missing = {"RT": _MISSING, "noise_ceiling": _MISSING}  # someone may be called "NA"
@@ -320,6 +340,20 @@ def read_trials(path: Path | None = None) -> Trials:
         table["subject_id"].to_numpy(),
         table["RT"].to_numpy(),
     )
+
+
+def _without_header(path: Path) -> Trials:
+    from convexlib import checks
+
+    with files.readable(path, "trials"):
+        table = pd.read_csv(path, sep=r"\s+", header=None, dtype={3: str})
+        triplets = checks.triplets(table[[0, 1, 2]].to_numpy(), N_CONCEPTS)
+    _, which, times = np.unique(
+        np.sort(triplets, axis=1), axis=0, return_inverse=True, return_counts=True
+    )
+    repeated = times[which.ravel()] > 1
+    subjects, unknown = table[3].to_numpy(), np.full(len(table), np.nan)
+    return Trials(triplets, repeated.astype(np.int64), subjects, unknown)
 
 
 def summary(everything: Trials) -> pd.DataFrame:

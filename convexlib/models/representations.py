@@ -1,7 +1,8 @@
 """Any Hugging Face vision model to one array a layer, all layers in one forward pass."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from inspect import signature
 from pathlib import Path
@@ -15,6 +16,7 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from convexlib.devices import best
 from convexlib.models.checkpoints import load_for_images, load_processor, locate
 from convexlib.models.pooling import Places, places, pool
 from convexlib.models.weights import first_line
@@ -143,6 +145,12 @@ def write(
             done += len(layers[0])
 
 
+def keep(layers: list[np.ndarray], folder: Path) -> None:
+    """Write representations that are there already, to be read by `load`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(layers, folder / f"{0:09d}.safetensors", {"device": "none", "precision": "single"})
+
+
 def try_one(checkpoint: str | Path, image: Any = None, *, pooling: Pooling = "mean") -> None:
     """Put one image through a model as `extract` does, to see what is wrong before the long work.
 
@@ -202,8 +210,10 @@ class _Model:
     """A checkpoint that is ready to be asked for its pooled hidden states."""
 
     def __init__(self, folder: Path, pooling: Pooling, precision: Precision) -> None:
-        self.on_gpu = torch.cuda.is_available()
-        self.device = torch.device("cuda" if self.on_gpu else "cpu")
+        self.device = best()
+        self.on_gpu = self.device.type == "cuda"
+        # A CPU has the model to run, too.
+        self.n_workers = len(os.sched_getaffinity(0)) if self.on_gpu else 1
         self.processor = load_processor(folder)
         self.model = load_for_images(folder).to(self.device).eval()
         self.pooling, self.precision = pooling, precision
@@ -252,20 +262,23 @@ class _Model:
     ) -> Iterator[list[np.ndarray]]:
         """Representations of the images that are not done, batch by batch."""
 
-        def pixels_of(start: int, size: int) -> list[Tensor]:
-            return [self.pixels(image) for image in images[start : start + size]]
-
-        fitting = self.look_at(*pixels_of(done, 1))
+        fitting = self.look_at(self.pixels(images[done]))
         size = batch_size or fitting
         # The next batch is prepared while the model is at work.
         with (
-            ThreadPoolExecutor(1) as ahead,
+            ThreadPoolExecutor(self.n_workers) as workers,
             tqdm(total=len(images), initial=done, desc=name, unit="image") as progress,
         ):
-            coming = ahead.submit(pixels_of, done, size)
-            while pixels := coming.result():
+
+            def prepared(start: int) -> list[Future[Tensor]]:
+                rows = range(start, min(start + size, len(images)))
+                return [workers.submit(lambda row=row: self.pixels(images[row])) for row in rows]
+
+            coming = prepared(done)
+            while coming:
+                pixels = [each.result() for each in coming]
                 done += len(pixels)
-                coming = ahead.submit(pixels_of, done, size)
+                coming = prepared(done)
                 layers = self.layers(pixels)
                 progress.update(len(pixels))
                 yield layers

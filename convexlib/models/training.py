@@ -21,6 +21,7 @@ from torch import Generator, Tensor, nn
 from tqdm import tqdm
 from transformers import AutoModelForImageClassification, PreTrainedModel, ViTImageProcessorPil
 
+from convexlib.devices import best
 from convexlib.models.checkpoints import load_model, load_processor, quiet
 from convexlib.models.objectives import NamedClasses, Objective, naming
 from convexlib.models.pixels import AT_ONCE, Pixels
@@ -126,7 +127,7 @@ class _Run:
     """A training under way: all that its next epoch depends on."""
 
     def __init__(self, objective: Objective, settings: Training, data: _Data, seed: int) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = best()
         self.objective, self.settings = objective.to(self.device), settings
         self.data, self.curve = data, []
         self.generator = Generator().manual_seed(seed)
