@@ -43,8 +43,13 @@ def begin(study: str, **choice: Any) -> Study:
 
 def notebooks(study: Study) -> list[str]:
     """Names of the notebooks for a study, without the folder and the suffix."""
-    kind = study.stimuli.kind
-    return [name for name, only in _notebooks().items() if only in (None, kind)]
+    about = study.stimuli
+    return [
+        name
+        for name, header in _notebooks().items()
+        if header.get("stimuli", about.kind) == about.kind
+        and header.get("trains", about.TRAINS) == about.TRAINS
+    ]
 
 
 def features(study: Study) -> set[str]:
@@ -307,13 +312,12 @@ def _is_for(study: Study, cell: nbformat.NotebookNode) -> bool:
 
 
 @cache
-def _notebooks() -> dict[str, str | None]:
-    """All notebooks, and the kind of stimuli that one is for alone."""
-    headers = {
+def _notebooks() -> dict[str, dict[str, Any]]:
+    """All notebooks with their headers, which say for what studies they are."""
+    return {
         path.stem: yaml.safe_load(path.read_text(encoding="utf-8").split("---\n")[1])
         for path in sorted((ROOT / "notebooks").glob("*.md"))
     }
-    return {name: header.get("stimuli") for name, header in headers.items()}
 
 
 def _leave_out_what_is_missing(notebook: nbformat.NotebookNode) -> None:

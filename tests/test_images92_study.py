@@ -37,7 +37,7 @@ def test_the_study_runs_from_its_file_to_its_pages(run: Workflow, study: studies
     check_book(run, study)
     pages = {page.stem for page in (run.site / "notebooks").glob("*.html")}
     assert "images92_study" in pages
-    assert not pages & {"colour_study", "zoo", "things_study"}
+    assert not pages & {"colour_study", "training", "things_study"}
     contents = (run.site / "index.html").read_text()
     assert "The colour study" not in contents
     for page in pages:

@@ -61,7 +61,7 @@ from convexlib import book, pipeline, study
 colors = study.load("colors", models=["vit-base-finetuned"])
 print(pipeline.stimuli(colors).fingerprint)
 print([pipeline.measure(colors, model, "rsa").fingerprint for model in colors.models])
-print(book.executed(colors, "zoo").fingerprint)
+print(book.executed(colors, "training").fingerprint)
 """
 
 NAMES = st.text(max_size=3)
