@@ -13,7 +13,7 @@ from convexlib.study import Model, Study
 
 _N_LAYERS, _WIDTH = 12, 768  # of a model of which nothing is known, as of ViT-B
 _N_IMAGES = 8  # that a model is tried with
-_N_EVALUATIONS = 2 * 60  # of an objective, in a fit, about: naive and global
+_N_EVALUATIONS = 2 * 25  # of an objective, in a fit, about: naive and global
 
 
 class Line(NamedTuple):

@@ -82,7 +82,8 @@ def clip() -> Path:
 def test_features_need_no_images(tmp_path: Path, clip: Path) -> None:
     path = write_things(tmp_path)
     needed, models = studies.sources(str(path), models=str(clip))
-    assert things.IMAGES not in needed
+    assert not {things.IMAGES, things.TRIALS} & {*needed}
+    assert all(map(downloads.is_here, needed))
     assert models == ()
     with_images, models = studies.sources(str(path))
     assert things.IMAGES in with_images

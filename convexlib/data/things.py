@@ -137,8 +137,13 @@ class Stimuli(data.Stimuli):
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """Without the images, where there are none."""
-        return tuple(s for s in self.SOURCES if not (s.unpack and self.images == "none"))
+        """Without the images where there are none, and what one's own files replace."""
+        needless = {
+            IMAGES.path: self.images == "none",
+            TRIALS.path: self.trials is not None,
+            CATEGORIES.path: self.categories is not None,
+        }
+        return tuple(source for source in self.SOURCES if not needless.get(source.path))
 
     def without_images(self) -> "Stimuli":
         """Features have a row an object."""
