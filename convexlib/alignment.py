@@ -208,11 +208,11 @@ def fit_temperature(
         return np.inf
     if (pairs <= 0).all():
         return 0.0
-    pairs /= spread
+    pairs = np.ascontiguousarray(pairs.T) / spread  # sums over rows are faster
 
     def slope(cold: float) -> float:
         """Of the mean negative log-likelihood, by the inverse temperature."""
-        return float((softmax(cold * pairs, axis=1) * pairs).sum(axis=1).mean())
+        return float((softmax(cold * pairs, axis=0) * pairs).sum(axis=0).mean())
 
     if slope(0.0) >= 0:
         return np.inf
@@ -418,6 +418,8 @@ def rsa_score(
     sizes = np.maximum(abs(S), scale * scale[:, None])
     of_space = _comparable(S[None], method, name="X", sizes=sizes[None])[0]
     of_people = _comparable(people, method, name="human_similarity")
+    if method == "spearman":
+        method = "pearson"  # of ranks
     return float(np.mean([_correlation(of_space, person, method) for person in of_people]))
 
 
@@ -597,7 +599,7 @@ def _best_pairs(S, scale, triplets):
 def _comparable(
     people: np.ndarray, method: Correlation, *, name: str, sizes: np.ndarray | None = None
 ) -> np.ndarray:
-    """Similarity of each pair of objects, (n_people, n_pairs), with ties where ranks count.
+    """Similarity of each pair of objects, (n_people, n_pairs), or its rank where ranks count.
 
     Rounding errors are relative to the sizes or, without them, to the largest similarity.
     """
@@ -609,18 +611,21 @@ def _comparable(
         raise ValueError(f"{name} is of {people.shape[1]} objects; give at least 3")
     ties = abs(pairs).max(axis=1, keepdims=True) if sizes is None else sizes[:, rows, columns]
     ties = np.broadcast_to(ROUNDING * ties, pairs.shape)
-    settled = np.stack([settle(*person) for person in zip(pairs, ties, strict=True)])
-    if (np.ptp(settled, axis=1) == 0).any():
+    ranked = np.stack([ranks(*person) for person in zip(pairs, ties, strict=True)])
+    if (np.ptp(ranked, axis=1) == 0).any():
         raise checks.Undefined(f"{name} has equal similarities of all pairs; no rank is defined")
-    return pairs if method == "pearson" else settled
+    return pairs if method == "pearson" else ranked
 
 
-def settle(values: np.ndarray, ties: np.ndarray | float) -> np.ndarray:
-    """Values of which those that differ by rounding alone, by no more than `ties`, are equal."""
+def ranks(values: np.ndarray, ties: np.ndarray | float) -> np.ndarray:
+    """Ranks from 1 on, the mean where values differ by rounding alone, by no more than `ties`."""
     order = np.argsort(values, kind="stable")
-    settled = np.empty_like(values)
-    settled[order] = _least_within(values[order], np.broadcast_to(ties, values.shape)[order])
-    return settled
+    settled = _least_within(values[order], np.broadcast_to(ties, values.shape)[order])
+    starts = np.flatnonzero(np.concatenate([[True], settled[1:] > settled[:-1]]))
+    stops = np.append(starts[1:], len(values))
+    found = np.empty(len(values))
+    found[order] = np.repeat((starts + stops + 1) / 2, stops - starts)
+    return found
 
 
 @njit(cache=True)

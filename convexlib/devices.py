@@ -1,9 +1,19 @@
 """Where to compute: on a GPU, if there is one that works."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 
 import torch
+
+# Where PyTorch may compute in less than 32 bits though it was given 32.
+_SHORTENED = (
+    torch.backends.cuda.matmul,
+    torch.backends.cudnn.conv,
+    torch.backends.mkldnn.matmul,
+    torch.backends.mkldnn.conv,
+)
 
 
 class DeviceWarning(UserWarning):
@@ -51,3 +61,13 @@ def _best() -> torch.device:
         reason = reasons[0].partition("\n")[0]
         warnings.warn(f"the GPU cannot be used ({reason}); the CPU is", DeviceWarning, stacklevel=3)
     return torch.device("cpu")
+
+
+@contextmanager
+def in_32_bits() -> Iterator[None]:
+    """Compute in all of the 32 bits of single precision, whatever else was allowed."""
+    with ExitStack() as after:
+        for backend in _SHORTENED:
+            after.callback(setattr, backend, "fp32_precision", backend.fp32_precision)
+            backend.fp32_precision = "ieee"
+        yield

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from convexlib.alignment import PAIRS
+from convexlib.devices import in_32_bits
 from convexlib.lbfgs import minimize
 
 _NUMBERS_AT_ONCE = 2**28  # in memory, of some fits: 1 or 2 GB
@@ -74,7 +75,7 @@ def solve(problems: Sequence[Problem], options: Options, device: torch.device) -
     """Solve problems, as many at once as the memory holds."""
     at_once = max(1, _NUMBERS_AT_ONCE // max(map(_size, problems)))
     found: list[Solution] = []
-    with _threads_for(problems):
+    with _threads_for(problems), in_32_bits():
         while len(found) < len(problems):
             try:
                 found += _solve(problems[len(found) :][:at_once], options, device)
@@ -127,6 +128,8 @@ class _Data(NamedTuple):
     pairs: Tensor  # (n, 3, n_triplets), numbers of similarities in their matrix
     shares: Tensor  # (n, 1, n_triplets), of a triplet in the mean, zero where there is none
     targets: Tensor  # (n, 3, n_triplets)
+    order: Tensor  # (n, 3 n_triplets), of the pairs by their numbers; empty on a CPU
+    sizes: Tensor  # (n, n_objects^2), how many pairs have a number
     diagonal: Tensor  # (n, rank), one over the rank, and zero where there is no feature
     lmbda: Tensor  # (n,)
     local: Tensor  # (n, n_samples, rank)
@@ -141,8 +144,8 @@ class Objective:
         rows = _filled([problem.rows for problem in problems])
         n_problems, n_objects, self.rank = rows.shape
         self.width = max(problem.width for problem in problems)
-        of_triplets = [_in_order(problem, n_objects) for problem in problems]
-        pairs, shares, targets = (_filled(each) for each in zip(*of_triplets, strict=True))
+        of_triplets = [_in_order(problem, n_objects, device) for problem in problems]
+        pairs, shares, targets = (_stacked(each) for each in zip(*of_triplets, strict=True))
         ranks = [problem.rows.shape[1] for problem in problems]
         diagonal = _filled([np.full(rank, 1 / rank) for rank in ranks]).to(rows.dtype)
         lmbda = torch.tensor([problem.lmbda for problem in problems], dtype=rows.dtype)
@@ -150,7 +153,10 @@ class Objective:
         if options.kind == "glocal":
             local = _filled([problem.local for problem in problems])
             near = _log_near(local, options.local_temperature)[0].exp()
-        parts = rows, pairs, shares, targets, diagonal, lmbda, local, near
+        order = sizes = pairs.new_zeros(n_problems, 0)
+        if device.type == "cuda":
+            order, sizes = _groups(torch.where(shares > 0, pairs, -1).flatten(1), n_objects**2)
+        parts = rows, pairs, shares, targets, order, sizes, diagonal, lmbda, local, near
         self.data = _Data(*(part.to(device) for part in parts))
         start = torch.zeros(n_problems, self.rank + options.fit_intercept, self.width)
         for matrix, rank, problem in zip(start, ranks, problems, strict=True):
@@ -183,24 +189,33 @@ class Objective:
 
 def _filled(arrays: Sequence[np.ndarray]) -> Tensor:
     """Arrays of several sizes as one tensor, with zeros behind and below."""
-    shape = np.max([array.shape for array in arrays], axis=0)
-    filled = np.zeros((len(arrays), *shape), dtype=arrays[0].dtype)
-    for place, array in zip(filled, arrays, strict=True):
-        place[tuple(map(slice, array.shape))] = array
-    return torch.from_numpy(filled)
+    return _stacked([torch.from_numpy(array) for array in arrays])
 
 
-def _in_order(problem: Problem, n_objects: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    shape = [max(sizes) for sizes in zip(*(each.shape for each in tensors), strict=True)]
+    stacked = tensors[0].new_zeros(len(tensors), *shape)
+    for place, each in zip(stacked, tensors, strict=True):
+        place[tuple(map(slice, each.shape))] = each
+    return stacked
+
+
+def _in_order(
+    problem: Problem, n_objects: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
     """Pairs of the triplets as numbers in a matrix of the objects, shares and targets."""
-    triplets, dtype = problem.triplets, problem.rows.dtype
+    triplets = torch.from_numpy(problem.triplets.copy()).to(device)
     # Neighbouring triplets read and write neighbouring similarities.
-    order = np.argsort(triplets[:, 0] * n_objects + triplets[:, 1], kind="stable")
-    pairs = np.stack([triplets[order, i] * n_objects + triplets[order, j] for i, j in PAIRS])
-    targets = np.zeros(pairs.shape, dtype)
+    order = (triplets[:, 0] * n_objects + triplets[:, 1]).argsort(stable=True)
+    objects = triplets[order].T
+    pairs = torch.stack([objects[i] * n_objects + objects[j] for i, j in PAIRS])
+    precision = torch.from_numpy(problem.rows).dtype
+    targets = torch.zeros(pairs.shape, dtype=precision, device=device)
     targets[0] = 1
     if problem.targets is not None:
-        targets[:] = problem.targets[order].T
-    return pairs, np.full((1, len(order)), 1 / len(order), dtype), targets
+        targets[:] = torch.from_numpy(problem.targets.copy()).to(device)[order].T
+    shares = torch.full((1, len(order)), 1 / len(order), dtype=precision, device=device)
+    return pairs, shares, targets
 
 
 def _penalty(W: Tensor, data: _Data, kind: str) -> tuple[Tensor, Tensor]:
@@ -222,18 +237,29 @@ def _choices(Z: Tensor, data: _Data, temperature: float) -> tuple[Tensor, Tensor
     S = (Z @ Z.mT / temperature).flatten(1)
     log_likely = S.gather(1, pairs).view(data.pairs.shape).log_softmax(dim=1)
     value = -(data.shares * data.targets * log_likely).sum(dim=(1, 2), dtype=torch.float64)
-    pulls = data.shares * (log_likely.exp_() - data.targets)
-    G = _sums(pulls.flatten(1), pairs, S.shape[1]).view(len(Z), Z.shape[1], Z.shape[1])
+    pulls = (data.shares * (log_likely.exp_() - data.targets)).flatten(1)
+    if data.order.numel():
+        G = _sums_of_groups(pulls, data.order, data.sizes)
+    else:
+        G = torch.zeros_like(S).scatter_add_(1, pairs, pulls)
+    G = G.view(len(Z), Z.shape[1], Z.shape[1])
     return value, (G + G.mT) @ Z / temperature
 
 
-def _sums(values: Tensor, places: Tensor, n_places: int) -> Tensor:
-    """Sums of the values at each place, in the same order every time."""
-    sums = values.new_zeros(len(values), n_places)
-    if not values.is_cuda:
-        return sums.scatter_add_(1, places, values)
-    rows = torch.arange(len(values), device=values.device)[:, None].expand_as(places)
-    return sums.index_put_((rows, places), values, accumulate=True)  # which sorts them
+def _groups(places: Tensor, n_places: int) -> tuple[Tensor, Tensor]:
+    """An order in which values of one place are together, and how many each place has.
+
+    Those of place -1, which there is not, come last.
+    """
+    places = torch.where(places < 0, n_places, places)
+    sizes = torch.stack([torch.bincount(each, minlength=n_places + 1) for each in places])
+    return places.argsort(dim=1, stable=True), sizes[:, :-1].contiguous()
+
+
+def _sums_of_groups(values: Tensor, order: Tensor, sizes: Tensor) -> Tensor:
+    """Sums at each place, in the same order every time, as a GPU does not scatter them."""
+    together = values.gather(1, order)
+    return torch.segment_reduce(together, "sum", lengths=sizes, axis=1, unsafe=True)
 
 
 def _log_near(X: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:

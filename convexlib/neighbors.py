@@ -1,6 +1,7 @@
 """Who is near whom? The graph of nearest neighbours, exact at any size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numba import njit, prange
@@ -13,6 +14,7 @@ from convexlib import checks
 TIE = 1e-12  # distances that differ by less than this share of themselves are equal
 _BLOCK = 2**24  # distances in memory at a time
 _MOST_PAIRS = 10**7  # about 0.5 GB of edges; without ties it is enough for a million rows
+_WORTH_A_GPU = 2**31  # multiplications; a few hundredths of a second of a CPU
 _CHUNK = 32  # distances that are compared at a time
 
 
@@ -140,14 +142,51 @@ def _candidates(
     candidates = np.empty((len(rows), n_candidates), dtype=np.int64)
     bounds = np.empty((len(rows), n_candidates), dtype=dtype)
     n_rows = min(len(rows), max(1, _BLOCK // len(X)))
-    products = np.empty((n_rows, len(X)), dtype=dtype)
-    for start in range(0, len(rows), n_rows):
-        part = slice(start, start + n_rows)
-        block = products[: len(rows[part])]
-        np.matmul(X[rows[part]], X.T, out=block)
-        _keep_least(block, halves, rows[part], candidates[part], bounds[part])
+    parts = [slice(start, start + n_rows) for start in range(0, len(rows), n_rows)]
+    if gpu := _gpu(len(rows) * X.size):
+        _least_on_gpu(X, halves, rows, parts, candidates, bounds, gpu)
+    else:
+        products = np.empty((n_rows, len(X)), dtype=dtype)
+        for part in parts:
+            block = products[: len(rows[part])]
+            np.matmul(X[rows[part]], X.T, out=block)
+            _keep_least(block, halves, rows[part], candidates[part], bounds[part])
     underflow = X.shape[1] * float(precision.tiny)
     return candidates, 2 * (bounds[:, -1] + half_squares[rows]) - underflow
+
+
+def _gpu(n_multiplications: int) -> Any:
+    """A GPU, where there is one that works, and enough to do for it."""
+    if n_multiplications < _WORTH_A_GPU:
+        return None
+    from convexlib.devices import best
+
+    device = best()
+    return device if device.type == "cuda" else None
+
+
+def _least_on_gpu(
+    X: np.ndarray,
+    half_squares: np.ndarray,
+    rows: np.ndarray,
+    parts: Sequence[slice],
+    candidates: np.ndarray,
+    bounds: np.ndarray,
+    device: Any,
+) -> None:
+    """What `_keep_least` does, for all parts of the rows."""
+    import torch
+
+    from convexlib.devices import in_32_bits
+
+    X, half_squares, rows = (torch.from_numpy(a).to(device) for a in (X, half_squares, rows))
+    with in_32_bits():
+        for part in parts:
+            some = rows[part]
+            values = half_squares - X[some] @ X.T
+            values[torch.arange(len(some)), some] = torch.inf
+            least = values.topk(bounds.shape[1], largest=False)
+            bounds[part], candidates[part] = (found.cpu().numpy() for found in least)
 
 
 @njit(parallel=True, cache=True, error_model="numpy")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from convexlib import neighbors
+from convexlib import devices, neighbors
 from convexlib.neighbors import neighbor_graph
 
 quickly = settings(deadline=None, max_examples=8)
@@ -132,3 +132,14 @@ def test_too_many_duplicates_are_named_before_they_fill_the_memory(
     X = np.concatenate([np.zeros((300, 3)), np.eye(3)])
     with pytest.raises(ValueError, match=r"more than 10,000 pairs of neighbours; leave out dup"):
         neighbor_graph(X, n_neighbors=5)
+
+
+def test_a_search_by_tensors_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On tensors of a CPU, where there is no GPU."""
+    X = np.random.default_rng(0).normal(size=(500, 20)).astype(np.float32)
+    X[100:200] = X[:100] + 1e-7  # which single precision cannot tell apart
+    expected = dense(X, 10)
+    device = devices.best()
+    monkeypatch.setattr(neighbors, "_gpu", lambda n_multiplications: device)
+    monkeypatch.setattr(neighbors, "_BLOCK", 3000)
+    np.testing.assert_array_equal(dense(X, 10), expected)

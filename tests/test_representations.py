@@ -96,6 +96,17 @@ def test_images_go_through_the_checkpoints_own_processor(checkpoint: Path, tmp_p
     assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.99
 
 
+@pytest.fixture(params=[0, 2])
+def processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None, or two, beside this one that prepare images, as where a GPU computes."""
+    monkeypatch.setattr(representations, "_n_workers", lambda device: request.param)
+
+
+in_processes = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+
+
+@in_processes
+@pytest.mark.usefixtures("processes")
 def test_images_in_files_are_represented_as_those_in_memory(
     checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -111,6 +122,8 @@ def test_images_in_files_are_represented_as_those_in_memory(
         np.testing.assert_array_equal(from_files, from_arrays)
 
 
+@in_processes
+@pytest.mark.usefixtures("processes")
 def test_an_image_that_cannot_be_read_is_named_and_what_was_before_it_is_kept(
     checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -153,7 +166,11 @@ def test_hidden_states_that_cannot_be_pooled_are_named(
         representations.extract(checkpoint, IMAGES, tmp_path / "out")
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(checkpoint: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(representations, "_n_workers", lambda device: 0)  # to be interrupted
+
     class Interrupted(Sequence):
         def __init__(self) -> None:
             self.read: list[int] = []

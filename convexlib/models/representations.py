@@ -1,12 +1,12 @@
 """Any Hugging Face vision model to one array a layer, all layers in one forward pass."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from inspect import signature
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import psutil
@@ -14,28 +14,23 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from convexlib.devices import best
+from convexlib.devices import best, in_32_bits
 from convexlib.models.checkpoints import load_for_images, load_processor, locate
 from convexlib.models.pooling import Places, places, pool
 from convexlib.models.weights import first_line
 
 Pooling = Literal["mean", "cls"]
 Precision = Literal["single", "mixed"]
+T = TypeVar("T")
 
 _LARGEST_BATCH = 128
 _SHARE_OF_MEMORY = 0.5  # of what is free, for a batch
 _WORKING_COPIES = 4  # of the hidden states, in what a forward pass holds at most
+_PREPARED_AHEAD = 16  # images, by each process
 _NOISE = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
-
-# Where PyTorch may compute in less than 32 bits though it was given 32.
-_SHORTENED = (
-    torch.backends.cuda.matmul,
-    torch.backends.cudnn.conv,
-    torch.backends.mkldnn.matmul,
-    torch.backends.mkldnn.conv,
-)
 
 
 def extract(
@@ -170,7 +165,7 @@ def try_one(checkpoint: str | Path, image: Any = None, *, pooling: Pooling = "me
     model = _Model(locate(str(checkpoint)), pooling, "single")
     pixels = model.pixels(_NOISE if image is None else image)
     model.look_at(pixels)
-    for number, layer in enumerate(model.layers([pixels])):
+    for number, layer in enumerate(model.layers([_Group([0], pixels[None])])):
         if not np.isfinite(layer).all():
             raise ValueError(
                 f"{model.name} gives values at layer {number} that are not finite (NaN or "
@@ -206,14 +201,36 @@ def provenance(folder: Path) -> set[tuple[str, str]]:
     return {(each["device"], each["precision"]) for each in made}
 
 
+class _Group(NamedTuple):
+    """Images of a batch that have one shape: their places in it, and their pixels."""
+
+    rows: list[int]
+    pixels: Tensor
+
+
+class _Prepared(Dataset):
+    """Pixels of images as a processor makes them, or why it could not.
+
+    What is raised in a worker would reach the user wrapped in tracebacks.
+    """
+
+    def __init__(self, pixels: Callable[[Any], Tensor], images: Sequence[Any]) -> None:
+        self.pixels, self.images = pixels, images
+
+    def __getitem__(self, row: int) -> Tensor | Exception:
+        try:
+            return self.pixels(self.images[row])
+        except Exception as error:
+            return error
+
+
 class _Model:
     """A checkpoint that is ready to be asked for its pooled hidden states."""
 
     def __init__(self, folder: Path, pooling: Pooling, precision: Precision) -> None:
         self.device = best()
         self.on_gpu = self.device.type == "cuda"
-        # A CPU has the model to run, too.
-        self.n_workers = len(os.sched_getaffinity(0)) if self.on_gpu else 1
+        self.n_workers = _n_workers(self.device)
         self.processor = load_processor(folder)
         self.model = load_for_images(folder).to(self.device).eval()
         self.pooling, self.precision = pooling, precision
@@ -260,53 +277,61 @@ class _Model:
     def batches(
         self, images: Sequence[Any], done: int, batch_size: int | None, name: str
     ) -> Iterator[list[np.ndarray]]:
-        """Representations of the images that are not done, batch by batch."""
+        """Representations of the images that are not done, batch by batch.
 
+        While the model is at work the next batch is prepared, and the last one written.
+        """
         fitting = self.look_at(self.pixels(images[done]))
-        size = batch_size or fitting
-        # The next batch is prepared while the model is at work.
-        with (
-            ThreadPoolExecutor(self.n_workers) as workers,
-            tqdm(total=len(images), initial=done, desc=name, unit="image") as progress,
-        ):
-
-            def prepared(start: int) -> list[Future[Tensor]]:
-                rows = range(start, min(start + size, len(images)))
-                return [workers.submit(lambda row=row: self.pixels(images[row])) for row in rows]
-
-            coming = prepared(done)
-            while coming:
-                pixels = [each.result() for each in coming]
-                done += len(pixels)
-                coming = prepared(done)
-                layers = self.layers(pixels)
-                progress.update(len(pixels))
+        prepared = self._prepared(images, range(done, len(images)), batch_size or fitting)
+        with tqdm(total=len(images), initial=done, desc=name, unit="image") as progress:
+            for layers in _ahead(map(self.layers, _ahead(prepared))):
+                progress.update(len(layers[0]))
                 yield layers
 
-    def layers(self, pixels: Sequence[Tensor]) -> list[np.ndarray]:
-        """Pooled hidden states of all layers, (n_images, n_features) each.
+    def _prepared(
+        self, images: Sequence[Any], rows: Sequence[int], size: int
+    ) -> Iterator[list[_Group]]:
+        pixels = iter(
+            DataLoader(
+                _Prepared(self.pixels, images),
+                sampler=rows,
+                batch_size=None,
+                num_workers=min(self.n_workers, len(rows)),
+                prefetch_factor=_PREPARED_AHEAD if self.n_workers else None,
+            )
+        )
+        while batch := [_unless_failed(each) for each in islice(pixels, size)]:
+            yield self._by_shape(batch)
 
-        In halves where the memory is too small for the whole.
-        """
+    def _by_shape(self, pixels: Sequence[Tensor]) -> list[_Group]:
+        """Images of one shape as one tensor."""
+        shapes = dict.fromkeys(each.shape for each in pixels)
+        rows = [[n for n, each in enumerate(pixels) if each.shape == shape] for shape in shapes]
+        groups = [_Group(some, torch.stack([pixels[row] for row in some])) for some in rows]
+        if self.on_gpu:
+            groups = [_Group(some, stacked.pin_memory()) for some, stacked in groups]
+        return groups
+
+    def layers(self, groups: Sequence[_Group]) -> list[np.ndarray]:
+        """Pooled hidden states of all layers, (n_images, n_features) each."""
+        order = np.argsort(np.concatenate([group.rows for group in groups]))
+        found = _joined([self._halved(group.pixels) for group in groups])
+        return [layer[order] for layer in found]
+
+    def _halved(self, pixels: Tensor) -> list[np.ndarray]:
+        """In halves where the memory is too small for the whole."""
         try:
-            return self._by_shape(pixels)
+            return self._pooled(pixels)
         except (MemoryError, RuntimeError) as error:
             if len(pixels) == 1 or not _is_out_of_memory(error):
                 raise
         torch.cuda.empty_cache()
         half = (len(pixels) + 1) // 2
-        return _joined([self.layers(pixels[:half]), self.layers(pixels[half:])])
-
-    def _by_shape(self, pixels: Sequence[Tensor]) -> list[np.ndarray]:
-        shapes = dict.fromkeys(each.shape for each in pixels)
-        rows = [[n for n, each in enumerate(pixels) if each.shape == shape] for shape in shapes]
-        groups = [self._pooled(torch.stack([pixels[row] for row in some])) for some in rows]
-        order = np.argsort(np.concatenate(rows))
-        return [layer[order] for layer in _joined(groups)]
+        return _joined([self._halved(pixels[:half]), self._halved(pixels[half:])])
 
     def _pooled(self, pixels: Tensor) -> list[np.ndarray]:
         options = {"return_prefix_tokens": True} if self.class_token_apart else {}
-        states = self._states(pixels.to(self.device), self.precision, **options)
+        states = self._states(pixels.to(self.device, non_blocking=True), self.precision, **options)
         if self.class_token_apart:
             pooled = [special[:, 0] for _, special in states]
         else:
@@ -320,7 +345,7 @@ class _Model:
         half = torch.float16 if old_gpu else torch.bfloat16
         mixed = torch.autocast(self.device.type, half, enabled=precision == "mixed")
         try:
-            with torch.inference_mode(), _in_32_bits(), mixed:
+            with torch.inference_mode(), in_32_bits(), mixed:
                 outputs = self.model(pixel_values=pixels, output_hidden_states=True, **options)
         except Exception as error:
             if _is_out_of_memory(error):
@@ -368,13 +393,24 @@ def _keeps_class_token_apart(model: nn.Module) -> bool:
     )
 
 
-@contextmanager
-def _in_32_bits() -> Iterator[None]:
-    with ExitStack() as after:
-        for backend in _SHORTENED:
-            after.callback(setattr, backend, "fp32_precision", backend.fp32_precision)
-            backend.fp32_precision = "ieee"
-        yield
+def _n_workers(device: torch.device) -> int:
+    """Processes that prepare images; a CPU has the model to run, too."""
+    return len(os.sched_getaffinity(0)) if device.type == "cuda" else 0
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made in a thread while the one before is in use."""
+    with ThreadPoolExecutor(1) as worker:
+        coming = worker.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = worker.submit(next, items, None)
+            yield item
+
+
+def _unless_failed(pixels: Tensor | Exception) -> Tensor:
+    if isinstance(pixels, Exception):
+        raise pixels
+    return pixels
 
 
 def _joined(parts: Iterable[list[np.ndarray]]) -> list[np.ndarray]:

@@ -1,0 +1,189 @@
+"""What a GPU does against the CPU beside it, and whether both say the same.
+
+Prints a line each; without a GPU, what the CPU takes. Sizes are those of the study of THINGS.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
+
+from convexlib import devices, layers, measures
+from convexlib.alignment import triplets_from_similarity
+from convexlib.data import Human, Judgments
+from convexlib.data.images import ImageFiles
+from convexlib.layers import Layer
+from convexlib.models import representations
+from convexlib.neighbors import neighbor_graph
+from convexlib.settings import Transform
+
+N_OBJECTS, N_FEATURES, N_TRIPLETS = 1854, 768, 500_000
+N_CATEGORIES, N_DIMENSIONS = 27, 42
+N_IMAGES, N_WIDE = 26_107, 1024
+N_FILES, SIDE, BATCH = 4096, 800, 128
+CPU = torch.device("cpu")
+
+
+def main() -> None:
+    gpu = devices.best()
+    here = [gpu, CPU] if gpu != CPU and "gpu" not in sys.argv else [gpu]
+    name = torch.cuda.get_device_name() if gpu != CPU else "no GPU"
+    print(f"{name}, {len(os.sched_getaffinity(0))} cores, PyTorch {torch.__version__}", flush=True)
+    for work in (fits_and_measures, neighbors, extraction):
+        work(here)
+
+
+def fits_and_measures(here: list[torch.device]) -> None:
+    layer, options = layer_of_things(), Transform(lmbda=0.1, n_folds=3)
+    with on(here[0]):
+        layers.fit_all(layer, options)  # the first use of a GPU sets it up
+    found = [
+        timed(f"twelve fits, {N_OBJECTS} x {N_FEATURES}, {N_TRIPLETS:,} triplets", device, fit)
+        for device in here
+        for fit in [lambda: layers.fit_all(layer, options)]
+    ]
+    with on(here[0]):
+        print(f"  the same twice: {same(found[0], layers.fit_all(layer, options))}")
+    if len(found) > 1:
+        print(f"  GPU and CPU: {differences(*found)}", flush=True)
+    fitted = layer._replace(fits=layers.load_fits(found[0], layer.human, options))
+    for each in measures.names():
+        rows = import_module(f"convexlib.measures.{each}").rows
+        with on(here[0]):
+            list(rows(fitted))  # compiled
+        tables = [timed(each, device, lambda rows=rows: list(rows(fitted))) for device in here]
+        if len(tables) > 1:
+            values = [np.array([row.value for row in table]) for table in tables]
+            apart = np.nanmax(abs(values[0] - values[1]), initial=0)
+            print(f"  at most {apart:.1e} apart", flush=True)
+
+
+def neighbors(here: list[torch.device]) -> None:
+    X = np.random.default_rng(0).standard_normal((N_IMAGES, N_WIDE), dtype=np.float32)
+    neighbor_graph(X[:5000])
+    work = f"neighbours, {N_IMAGES} x {N_WIDE}"
+    found = [timed(work, device, lambda: neighbor_graph(X)) for device in here]
+    if len(found) > 1:
+        print(f"  the same: {(found[0] != found[1]).nnz == 0}", flush=True)
+
+
+def extraction(here: list[torch.device]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        torch.manual_seed(0)
+        ViTModel(ViTConfig()).save_pretrained(folder / "vit")
+        ViTImageProcessorPil().save_pretrained(folder / "vit")
+        n_files = N_FILES if here[0] != CPU else BATCH
+        files = ImageFiles(jpegs(folder, n_files))
+        pixels = torch.randn(BATCH, 3, 224, 224, device=here[0])
+        model = ViTModel.from_pretrained(folder / "vit").eval().to(here[0])
+        for precision in ("single", "mixed"):
+            with devices.in_32_bits():
+                forward(model, pixels, precision, 1)
+                start = time.perf_counter()
+                forward(model, pixels, precision, n_files // BATCH)
+                print(f"bare forward passes, {precision}: {rate(n_files, start)}", flush=True)
+            start = time.perf_counter()
+            out = folder / precision
+            representations.extract(folder / "vit", files, out, precision=precision)
+            print(f"extraction from files, {precision}: {rate(n_files, start)}", flush=True)
+        if len(here) > 1:
+            some = ImageFiles(files.paths[:BATCH])
+            with on(CPU):
+                there = representations.extract(folder / "vit", some)
+            for precision in ("single", "mixed"):
+                last = representations.load(folder / precision, 12)[:BATCH]
+                apart = abs(last - there[12]).max() / there[12].std()
+                print(f"  {precision} and a CPU: {apart:.1e} of the standard deviation")
+
+
+def forward(model: ViTModel, pixels: torch.Tensor, precision: str, n: int) -> None:
+    enabled = precision == "mixed"
+    mixed = torch.autocast(pixels.device.type, torch.bfloat16, enabled=enabled)
+    with torch.inference_mode(), mixed:
+        for _ in range(n):
+            states = model(pixel_values=pixels, output_hidden_states=True).hidden_states
+            states[-1].mean().item()
+
+
+def jpegs(folder: Path, n: int) -> list[Path]:
+    """Photograph-like files, of about 150 kB, as large as those of THINGS."""
+    rng, paths = np.random.default_rng(0), []
+    for number in range(n):
+        path = folder / f"{number:05d}.jpg"
+        if number < 64:
+            coarse = Image.fromarray(rng.integers(0, 256, (25, 25, 3), dtype=np.uint8))
+            fine = np.asarray(coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC)).astype(int)
+            noisy = np.clip(fine + rng.normal(0, 8, fine.shape), 0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(path, quality=85)
+        else:
+            path.hardlink_to(paths[number % 64])
+        paths.append(path)
+    return paths
+
+
+def layer_of_things() -> Layer:
+    """Objects as someone sees them who sees thirty directions of the features, and noise."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(N_OBJECTS, N_FEATURES))
+    members = rng.random((N_OBJECTS, N_CATEGORIES)) < 1 / N_CATEGORIES  # of several, or of none
+    X += 0.5 * members @ rng.normal(size=(N_CATEGORIES, N_FEATURES))
+    seen = X @ rng.normal(size=(N_FEATURES, 30)) + 10 * rng.normal(size=(N_OBJECTS, 30))
+    triplets = triplets_from_similarity(seen @ seen.T, n_triplets=N_TRIPLETS, random_state=0)
+    dimensions = abs(seen @ rng.normal(size=(30, N_DIMENSIONS)))
+    human = Human(
+        names=[f"object {number}" for number in range(N_OBJECTS)],
+        concepts=np.arange(N_OBJECTS),
+        categories=pd.DataFrame(members),
+        sets={"drawn": Judgments(triplets, seen @ seen.T, dimensions)},
+    )
+    X = X.astype(np.float32)
+    return Layer.of(X, X, human)
+
+
+@contextmanager
+def on(device: torch.device) -> Iterator[None]:
+    chosen, devices._best = devices._best, lambda: device
+    yield
+    devices._best = chosen
+
+
+def timed(work: str, device: torch.device, function: Callable[[], Any]) -> Any:
+    with on(device):
+        start = time.perf_counter()
+        found = function()
+    print(f"{work}, {device.type}: {time.perf_counter() - start:.2f} s", flush=True)
+    return found
+
+
+def rate(n_images: int, start: float) -> str:
+    return f"{n_images / (time.perf_counter() - start):.0f} images/s"
+
+
+def same(one: dict, other: dict) -> bool:
+    return all(np.array_equal(one[key], other[key]) for key in one)
+
+
+def differences(one: dict, other: dict) -> str:
+    """Of the weights, as a share of their norm: the largest over fits."""
+    apart = {
+        key: np.linalg.norm(one[key] - other[key]) / np.linalg.norm(other[key])
+        for key in one
+        if "weights" in key
+    }
+    return f"weights differ by {max(apart.values()):.1e} of their norm at most"
+
+
+if __name__ == "__main__":
+    main()
