@@ -58,15 +58,15 @@ def main() -> None:
             write(folder, n_images)
         human = people()
         print(f"{n_layers(test)} layers; {memory():.2f} GB before the first")
-    for number in range(N_MEASURED):
-        start = time.perf_counter()
-        features = load(test, number), load(reference, number)
-        layer = Layer.of(*features, human, name=f"layer {number}", n_neighbors=10)
-        for measure in (convexity, odd_one_out, rsa):
-            rows = list(measure.rows(layer))
-            print(f"  {measure.__name__}: {len(rows)} rows")
-        took = time.perf_counter() - start
-        print(f"layer {number}: {took:.0f} s, at most {peak_memory():.2f} GB", flush=True)
+        for number in range(N_MEASURED):
+            start = time.perf_counter()
+            features = load(test, number), load(reference, number)
+            layer = Layer.of(*features, human, name=f"layer {number}", n_neighbors=10)
+            for measure in (convexity, odd_one_out, rsa):
+                rows = list(measure.rows(layer))
+                print(f"  {measure.__name__}: {len(rows)} rows")
+            took = time.perf_counter() - start
+            print(f"layer {number}: {took:.0f} s, at most {peak_memory():.2f} GB", flush=True)
 
 
 if __name__ == "__main__":

@@ -223,11 +223,11 @@ def test_the_readme_names_the_command(command: str) -> None:
 # A module imports those above it in this list, and others of its own package.
 FLOORS = [
     "checks",
+    "devices",
     "neighbors",
     "shortest_paths",
     "convexity",
     "alignment",
-    "devices",
     "lbfgs",
     "fitting",
     "transforms",
