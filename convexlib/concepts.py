@@ -167,7 +167,7 @@ def _ridge(X: "Tensor", Y: "Tensor", X_test: "Tensor", penalties: list[float]) -
     import torch
 
     mean, level, std = X.mean(dim=0), Y.mean(dim=0), X.std(dim=0, correction=0)
-    std[std == 0] = 1
+    std[(X == X[0]).all(dim=0)] = 1
     X, X_test, Y = (X - mean) / std, (X_test - mean) / std, Y - level
     if len(X) < X.shape[1]:  # coefficients lie where the samples do
         span = torch.linalg.qr(X.T)[0]
@@ -188,11 +188,11 @@ def _ridge(X: "Tensor", Y: "Tensor", X_test: "Tensor", penalties: list[float]) -
 
 
 def _without_rounding(X: np.ndarray) -> np.ndarray:
-    """Features that are constant but for rounding as constants: scaling would enlarge the noise."""
+    """Zero for features that are constant but for rounding: scaling would enlarge the noise."""
     tie = checks.rounding(X.dtype)
     X = X.astype(np.float64)
     noise = np.ptp(X, axis=0) <= tie * abs(X).max(axis=0)
-    return np.where(noise, X[0], X)
+    return np.where(noise, 0, X)
 
 
 def dominant_dimension(triplets: ArrayLike, dimensions: ArrayLike) -> np.ndarray:
