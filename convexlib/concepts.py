@@ -167,7 +167,7 @@ def _ridge(X: "Tensor", Y: "Tensor", X_test: "Tensor", penalties: list[float]) -
     import torch
 
     mean, level, std = X.mean(dim=0), Y.mean(dim=0), X.std(dim=0, correction=0)
-    std[(X == X[0]).all(dim=0)] = 1
+    std[(X[0] == X).all(dim=0)] = 1
     X, X_test, Y = (X - mean) / std, (X_test - mean) / std, Y - level
     if len(X) < X.shape[1]:  # coefficients lie where the samples do
         span = torch.linalg.qr(X.T)[0]
