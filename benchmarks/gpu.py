@@ -1,6 +1,7 @@
 """What a GPU does against the CPU beside it, and whether both say the same.
 
-Prints a line each; without a GPU, what the CPU takes. Sizes are those of the study of THINGS.
+Prints a line each; without a GPU, what the CPU takes. Sizes are those of the study of THINGS. The
+page on speed shows what `python -m benchmarks.gpu > book/_static/gpu.txt` wrote.
 """
 
 import os
@@ -60,8 +61,9 @@ def fits_and_measures(here: list[torch.device]) -> None:
     fitted = layer._replace(fits=layers.load_fits(found[0], layer.human, options))
     for each in measures.names():
         rows = import_module(f"convexlib.measures.{each}").rows
-        with on(here[0]):
-            list(rows(fitted))  # compiled
+        for device in here:
+            with on(device):
+                list(rows(fitted))  # compiled
         tables = [timed(each, device, lambda rows=rows: list(rows(fitted))) for device in here]
         if len(tables) > 1:
             values = [np.array([row.value for row in table]) for table in tables]

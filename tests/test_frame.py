@@ -220,6 +220,22 @@ def test_the_readme_names_the_command(command: str) -> None:
     assert command in (ROOT / "README.md").read_text()
 
 
+@of_each(sorted((ROOT / "profiles").iterdir()))
+def test_a_profile_runs_steps_as_the_default_does(path: Path) -> None:
+    default, own = (
+        yaml.safe_load((folder / "config.yaml").read_text())
+        for folder in (ROOT / "profiles" / "default", path)
+    )
+    assert default.items() <= own.items()
+    if (resources := path / "resources.yaml").exists():
+        assert {*yaml.safe_load(resources.read_text())} <= {
+            "train",
+            "represent",
+            "measure",
+            "notebooks",
+        }
+
+
 # A module imports those above it in this list, and others of its own package.
 FLOORS = [
     "checks",
