@@ -74,4 +74,4 @@ def test_every_step_is_a_job_and_gives_what_it_gives_here(profile: Path, tmp_pat
 def test_a_profile_that_is_not_there_is_named(tmp_path: Path) -> None:
     refused = Workflow(tmp_path, models=MODELS).try_to_run(profile="pbs")
     assert refused.returncode != 0
-    assert "profile 'pbs' is neither one of default, slurm nor a folder" in refused.stdout
+    assert "profile 'pbs' is neither one of default, gpu, slurm nor a folder" in refused.stdout
