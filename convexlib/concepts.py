@@ -162,7 +162,7 @@ def predicted_dimensions(
 def _ridge(X: "Tensor", Y: "Tensor", X_test: "Tensor", penalties: list[float]) -> "Tensor":
     """Predictions of each column of Y, with the penalty of the least leave-one-out error.
 
-    As by scikit-learn's RidgeCV after a StandardScaler, in a tenth of the time.
+    As by scikit-learn's RidgeCV after a StandardScaler, on a GPU too.
     """
     import torch
 

@@ -80,7 +80,7 @@ def checkpoint(study: Study, model: Model) -> Result | Known:
 @cache
 def representations(study: Study, model: Model) -> Result:
     """Pooled representations of the test and reference images at every layer of a model."""
-    if _is_made(model):
+    if model.is_features:
         return Result(
             f"{study.name}/representations/{model.id}",
             _take,
@@ -155,7 +155,7 @@ def all_measures(study: Study) -> dict[str, dict[str, Result]]:
 
 def trial(study: Study, model: Model) -> Result:
     """That an image goes through a model: what is wrong with it shows before the long work."""
-    if _is_made(model):
+    if model.is_features:
         return representations(study, model)
     return Result(f"{study.name}/trials/{model.id}", _try, _model_and_images(study, model))
 
@@ -307,18 +307,13 @@ def _try(folder: Path, *, checkpoint: Path, stimuli: Path, root: Path | None, po
 def _found(model: Model) -> Known:
     from convexlib.models.checkpoints import is_of_timm
 
-    if _is_made(model):
+    if model.is_features:
         return Known(model.source, by=store.of_files([model.source]))
     files = [p for p in model.source.iterdir() if p.suffix in (".json", ".safetensors")]
     by = {"files": store.of_files(files), "revision": model.revision}
     if is_of_timm(model.source):  # transformers calls it, and no code of ours names it
         by["timm"] = version("timm")
     return Known(model.source, by=by)
-
-
-def _is_made(model: Model) -> bool:
-    """Whether a model is a file of features."""
-    return model.source is not None and embeddings.is_one(model.source)
 
 
 def _job(command: str, model: Model) -> str:

@@ -81,6 +81,11 @@ class Model:
         return _id(self.name, self.seed)
 
     @property
+    def is_features(self) -> bool:
+        """Whether it is a file of features, and nothing is left to compute them."""
+        return self.source is not None and embeddings.is_one(self.source)
+
+    @property
     def kind(self) -> str:
         """What it has in common with models that differ from it by their seed alone."""
         known = [value for name, value in self.attributes.items() if name != "variant"]
@@ -225,7 +230,7 @@ def load(
         if ids.count(model.id) > 1:
             raise ValueError(f"two models are called {model.id!r}; rename the folder of one")
     _check_parents(own | dict(zip(ids, chosen, strict=True)))
-    if all(model.source and embeddings.is_one(model.source) for model in chosen):
+    if all(model.is_features for model in chosen):
         file = file.model_copy(update={"stimuli": file.stimuli.without_images()})
     named = study if study in names() else str(path.resolve())
     choice = {
