@@ -146,7 +146,7 @@ def layer_of_things() -> Layer:
     dimensions = abs(seen @ rng.normal(size=(30, N_DIMENSIONS)))
     human = Human(
         names=[f"object {number}" for number in range(N_OBJECTS)],
-        concepts=np.arange(N_OBJECTS),
+        shown=np.arange(N_OBJECTS),
         categories=pd.DataFrame(members),
         sets={"drawn": Judgments(triplets, seen @ seen.T, dimensions)},
     )

@@ -44,7 +44,7 @@ def people() -> Human:
     concepts = np.resize(np.arange(N_CONCEPTS), N_IMAGES)
     return Human(
         names=[f"object {number}" for number in range(N_CONCEPTS)],
-        concepts=concepts,
+        shown=concepts,
         categories=pd.get_dummies(of_concept[concepts], dtype=bool),
         sets={"drawn": Judgments(triplets, similarity)},
     )

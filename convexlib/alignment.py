@@ -468,7 +468,12 @@ def rsa_noise_ceiling(
 
 
 def object_folds(
-    triplets: ArrayLike, n_objects: int, *, n_folds: int, random_state: int = 0
+    triplets: ArrayLike,
+    n_objects: int,
+    *,
+    n_folds: int,
+    random_state: int = 0,
+    groups: ArrayLike | None = None,
 ) -> Iterator[TwoArrays]:
     """Split triplets by objects: no test triplet holds an object of a training triplet.
 
@@ -482,6 +487,9 @@ def object_folds(
     n_objects : int
     n_folds : int
     random_state : int, default=0
+    groups : array-like of shape (n_objects,), optional
+        Objects of one group, such as the letters of a typeface, go into one part; dealt are the
+        groups of objects that some triplet holds.
 
     Yields
     ------
@@ -500,13 +508,31 @@ def object_folds(
     triplets = checks.triplets(triplets, n_objects)
     if checks.whole(n_folds, "n_folds", least=2) > checks.whole(n_objects, "n_objects") // 3:
         raise ValueError(f"n_folds is {n_folds} for {n_objects} objects; give 3 objects a fold")
-    order = np.random.default_rng(random_state).permutation(n_objects)
-    fold = np.empty(n_objects, dtype=int)
-    fold[order] = np.arange(n_objects) % n_folds
-    of_triplet = fold[triplets]
+    dealt = np.arange(n_objects) if groups is None else _judged_groups(triplets, groups, n_objects)
+    n_dealt = int(dealt.max()) + 1
+    if n_folds > n_dealt:
+        raise ValueError(f"n_folds is {n_folds} for {n_dealt} groups; give a group a fold")
+    order = np.random.default_rng(random_state).permutation(n_dealt)
+    fold = np.empty(n_dealt, dtype=int)
+    fold[order] = np.arange(n_dealt) % n_folds
+    of_triplet = fold[dealt][triplets]
     for part in range(n_folds):
         inside = of_triplet == part
         yield triplets[~inside.any(axis=1)], triplets[inside.all(axis=1)]
+
+
+def _judged_groups(triplets: np.ndarray, groups: ArrayLike, n_objects: int) -> np.ndarray:
+    """Number of the group of each object, among those of objects that some triplet holds."""
+    groups = checks.array(groups, "groups")
+    if groups.shape != (n_objects,):
+        raise ValueError(
+            f"groups has shape {groups.shape}; give one of each of {n_objects} objects"
+        )
+    judged = is_judged(triplets, n_objects)
+    _, numbers = np.unique(groups[judged], return_inverse=True)
+    found = np.zeros(n_objects, dtype=int)  # of an object that no triplet holds it does not matter
+    found[judged] = numbers
+    return found
 
 
 def _threes_at(ranks: np.ndarray, n_objects: int) -> np.ndarray:

@@ -139,7 +139,7 @@ class Layer(NamedTuple):
     @classmethod
     def of(cls, X: ArrayLike, reference: ArrayLike, human: Human, **options: Any) -> "Layer":
         """A layer of any arrays; rows that are alike but for rounding are made equal."""
-        X = _of_rows(X, "X", len(human.concepts))
+        X = _of_rows(X, "X", len(human.shown))
         return cls(X, _of_rows(reference, "reference", len(human.names)), human, **options)
 
     @property
@@ -153,7 +153,7 @@ class Layer(NamedTuple):
         """Whether all features are numbers; a warning names the first image that has others."""
         of_reference = np.arange(len(self.reference))
         for name, features, of_concept in (
-            ("X", self.X, self.human.concepts),
+            ("X", self.X, self.human.shown),
             ("reference", self.reference, of_reference),
         ):
             broken = ~np.isfinite(features).all(axis=1)
@@ -236,9 +236,10 @@ def by_concept(
     layer: Layer, measure: str, space: str, scores: np.ndarray, triplets: np.ndarray
 ) -> Iterator[Row]:
     """Mean score of the triplets about each concept, category and human dimension."""
-    kept = triplets[:, :2].ravel()
-    yield from _means(measure, space, "concept", layer.human.names, kept, np.repeat(scores, 2))
-    of_category = layer.human.category_of_concept
+    concept = layer.human.concept
+    kept = concept.codes[triplets[:, :2]].ravel()
+    yield from _means(measure, space, "concept", concept.categories, kept, np.repeat(scores, 2))
+    of_category = layer.human.category_of_reference
     for name in of_category:
         about = concepts.is_about_category(triplets, of_category[[name]]).ravel()
         yield from _means(measure, space, "category", [name], np.where(about, 0, -1), scores)
@@ -292,8 +293,16 @@ def _of_rows(features: ArrayLike, name: str, n_rows: int) -> np.ndarray:
     return np.repeat(features[:1], n_rows, axis=0) if alike else features
 
 
-def fit(kind: str, reference: np.ndarray, triplets: np.ndarray, options: Transform) -> Fits:
+def fit(
+    kind: str,
+    reference: np.ndarray,
+    triplets: np.ndarray,
+    options: Transform,
+    groups: np.ndarray | None = None,
+) -> Fits:
     """Fit a transform to the concepts of each fold, to the judgments of each half, and to all.
+
+    `groups` are those of `alignment.object_folds`.
 
     Raises
     ------
@@ -301,7 +310,7 @@ def fit(kind: str, reference: np.ndarray, triplets: np.ndarray, options: Transfo
         If there is nothing to fit to.
     """
     transform = AlignmentTransform(kind, lmbda=options.lmbda)
-    folds, halves = _folds(triplets, len(reference), options), _halves(triplets)
+    folds, halves = _folds(triplets, len(reference), options, groups), _halves(triplets)
     sets = [*(training for training, _ in (*folds, *halves)), triplets]
     with warnings.catch_warnings():
         # Where a transform leaves nothing, all rows are alike, and what is measured is at chance.
@@ -320,7 +329,7 @@ def fit_all(layer: Layer, options: Transform) -> dict[str, np.ndarray]:
         reference = reference.astype(np.float32)
     for kind in options.kinds:
         try:
-            fits = fit(kind, reference, layer.triplets, options)
+            fits = fit(kind, reference, layer.triplets, options, layer.human.held_together)
         except checks.Undefined as error:
             layer.warn(f"allows no fit of the {kind} transform, which is NaN there: {error}")
             arrays[f"{kind} undefined"] = np.zeros(1)
@@ -338,7 +347,8 @@ def load_fits(
 ) -> dict[str, Fits | None]:
     """The transforms of `fit_all`, with the triplets that each was not fitted to."""
     triplets = human.judgments.triplets
-    folds, halves = _folds(triplets, len(human.names), options), _halves(triplets)
+    folds = _folds(triplets, len(human.names), options, human.held_together)
+    halves = _halves(triplets)
 
     def fitted(kind: str, number: int) -> AlignmentTransform:
         transform = AlignmentTransform(kind)
@@ -362,11 +372,13 @@ Splits = list[tuple[np.ndarray, np.ndarray]]
 """Training and test triplets, several times."""
 
 
-def _folds(triplets: np.ndarray, n_objects: int, options: Transform) -> Splits:
+def _folds(
+    triplets: np.ndarray, n_objects: int, options: Transform, groups: np.ndarray | None
+) -> Splits:
     return [
         fold
         for seed in range(options.n_repeats)
-        for fold in filled_folds(triplets, n_objects, options.n_folds, seed)
+        for fold in filled_folds(triplets, n_objects, options.n_folds, seed, groups)
     ]
 
 
@@ -386,12 +398,11 @@ def halves_to_learn(human: Human) -> list[tuple[np.ndarray, np.ndarray]]:
 
     Each half has all concepts or, where they have one image each, all categories.
     """
-    of_concept = human.category_of_concept
-    several_names = (of_concept.sum(axis=1) != 1).any()
+    several_names = (human.categories.sum(axis=1) != 1).any()
     if several_names or human.categories.sum().min() < FEWEST_TO_LEARN:
         return []
-    of_image = names_of_concepts(human)[human.concepts]
-    strata = human.concepts if human.n_images > 1 else of_image
+    concepts = human.concept.codes[human.shown]
+    strata = concepts if human.n_images > 1 else names_of_concepts(human)[concepts]
     halves = StratifiedKFold(2, shuffle=True, random_state=0)
     return [*halves.split(np.zeros((len(strata), 1)), strata)]
 
@@ -444,10 +455,11 @@ def check(human: Human, settings: Measures) -> None:
     ValueError
         If not: judgments, concepts, categories or images are too few, or do not fit together.
     """
-    n_concepts, n_images = len(human.names), len(human.concepts)
-    imaged = np.isin(np.arange(n_concepts), human.concepts)
-    if not imaged.all() or np.max(human.concepts) >= n_concepts:
-        name = human.names[int(np.argmin(imaged))]
+    n_concepts, n_images = len(human.names), len(human.shown)
+    judged = np.isin(np.arange(n_concepts), human.judgments.triplets)
+    lacking = judged & ~np.isin(np.arange(n_concepts), human.shown)
+    if lacking.any() or np.max(human.shown) >= n_concepts:
+        name = human.names[int(np.argmax(lacking))]
         raise ValueError(f"concepts lack {name!r}, of which there is no image; give one at least")
     if len(human.categories) != n_images:
         raise ValueError(
@@ -493,18 +505,20 @@ def _check_folds(human: Human, settings: Measures) -> None:
     """Whether objects, judgments and images are enough to fit to some and to judge by others."""
     n_folds, n_neighbors = settings.transform.n_folds, settings.n_neighbors
     n_concepts, triplets = len(human.names), human.judgments.triplets
-    folds = [test for _, test in _folds(triplets, n_concepts, settings.transform)]
+    folds = [
+        test for _, test in _folds(triplets, n_concepts, settings.transform, human.held_together)
+    ]
     if not folds:
         raise ValueError(
             f"triplets are {len(triplets)}, and none of {n_folds} folds of {n_concepts} concepts "
             "holds both some to fit to and some to test; give more triplets or fewer folds"
         )
-    held_out = [np.isin(human.concepts, np.unique(test)) for test in folds]
+    held_out = [human.is_held_out(test) for test in folds]
     counts = [
         int(images.sum()) for images in held_out if (human.categories[images].sum() > 1).sum() > 1
     ]
     halves = [len(test) for _, test in halves_to_learn(human)]
-    fewest = min([len(human.concepts), *counts, *halves])
+    fewest = min([len(human.shown), *counts, *halves])
     if n_neighbors >= fewest:
         raise ValueError(
             f"n_neighbors is {n_neighbors}, but convexity is measured among as few as {fewest} "

@@ -540,12 +540,13 @@ def stimuli(study: Study) -> pd.DataFrame:
     judged = pipeline.judged(study)
     counts = {"concepts": judged.category_of_concept.sum(), "images": judged.categories.sum()}
     table = pd.DataFrame(counts).rename_axis("category").reset_index()
-    table.loc[len(table)] = ["all", len(judged.names), len(judged.categories)]
+    n_concepts = len(np.unique(judged.concept.codes[judged.shown]))
+    table.loc[len(table)] = ["all", n_concepts, len(judged.categories)]
     return table.rename(columns=study.stimuli.WORDS)
 
 
 def pictures(study: Study) -> pd.DataFrame:
-    """The reference image of each concept, small.
+    """The first reference image of each concept, small.
 
     Returns
     -------
@@ -554,14 +555,15 @@ def pictures(study: Study) -> pd.DataFrame:
         an array of at most 175 x 175 pixels, or None where the licence does not allow to show it.
     """
     judged = pipeline.judged(study)
-    members = judged.category_of_concept
+    members = judged.category_of_reference
     category = members.columns.to_numpy()[members.to_numpy().argmax(axis=1)]
     if study.stimuli.MAY_SHOW:
         images = [_thumbnail(image) for image in pipeline.images(study, "reference")[0]]
     else:
         images = [None] * len(members)
     category = np.where(members.any(axis=1), category, "none")
-    return pd.DataFrame({"concept": judged.names, "category": category, "image": images})
+    table = pd.DataFrame({"concept": judged.concept, "category": category, "image": images})
+    return table.astype({"concept": str}).drop_duplicates("concept", ignore_index=True)
 
 
 def stress(study: Study) -> float:

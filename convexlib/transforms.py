@@ -556,10 +556,15 @@ def _scores_after(fold: Fold, X: np.ndarray, similarity: Similarity) -> np.ndarr
 
 
 def filled_folds(
-    triplets: np.ndarray, n_objects: int, n_folds: int, seed: int
+    triplets: np.ndarray,
+    n_objects: int,
+    n_folds: int,
+    seed: int,
+    groups: np.ndarray | None = None,
 ) -> Iterator[TwoArrays]:
     """Training and test triplets of the folds that have both."""
-    folds = alignment.object_folds(triplets, n_objects, n_folds=n_folds, random_state=seed)
+    options = {"n_folds": n_folds, "random_state": seed, "groups": groups}
+    folds = alignment.object_folds(triplets, n_objects, **options)
     return (fold for fold in folds if all(map(len, fold)))
 
 

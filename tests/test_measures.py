@@ -64,7 +64,7 @@ def people(**changes: object) -> Human:
     concepts = np.repeat(np.arange(N_CONCEPTS), N_IMAGES)
     return Human(
         names=[f"concept {number}" for number in range(N_CONCEPTS)],
-        concepts=concepts,
+        shown=concepts,
         categories=pd.get_dummies(pd.Series(CATEGORY[concepts]), dtype=bool),
         sets={"people": on_a_plane()._replace(**changes)},
     )
@@ -136,10 +136,10 @@ def test_the_original_space_is_measured_as_the_words_say(layer: tuple) -> None:
     X, reference, human, table = layer
     value = values(table)
     assert value["convexity", "original"] == pytest.approx(
-        graph_convexity_score(X, CATEGORY[human.concepts], n_neighbors=5)
+        graph_convexity_score(X, CATEGORY[human.shown], n_neighbors=5)
     )
     assert value["concept_convexity", "original"] == pytest.approx(
-        graph_convexity_score(X, human.concepts, n_neighbors=5)
+        graph_convexity_score(X, human.shown, n_neighbors=5)
     )
     assert value["odd_one_out", "original"] == odd_one_out_accuracy(
         reference, human.judgments.triplets
@@ -171,12 +171,12 @@ def test_a_transform_is_judged_on_concepts_that_it_was_not_fitted_to(
             assert not set(held_out) & set(objects)
             of_people = human.judgments.similarity[np.ix_(held_out, held_out)]
             rsa.append(rsa_score(Z[held_out], of_people))
-            images = np.isin(human.concepts, held_out)
+            images = np.isin(human.shown, held_out)
             if (human.categories[images].sum() > 0).sum() > 1:
                 convexity.append(
                     graph_convexity_score(
                         fitted.transform(X[images]),
-                        CATEGORY[human.concepts[images]],
+                        CATEGORY[human.shown[images]],
                         n_neighbors=5,
                     )
                 )
@@ -187,7 +187,7 @@ def test_a_transform_is_judged_on_concepts_that_it_was_not_fitted_to(
     assert value["held_out_convexity", kind] == pytest.approx(np.mean(convexity), abs=1e-6)
     everything = AlignmentTransform(kind, lmbda=0.1).fit(reference, human.judgments.triplets)
     assert value["convexity", kind] == pytest.approx(
-        graph_convexity_score(everything.transform(X), CATEGORY[human.concepts], n_neighbors=5)
+        graph_convexity_score(everything.transform(X), CATEGORY[human.shown], n_neighbors=5)
     )
 
 
@@ -286,8 +286,8 @@ def test_layers_are_measured_one_by_one_with_their_depth(whole: pd.DataFrame) ->
 def test_convexity_is_the_mean_of_its_classes(layer: tuple) -> None:
     X, _, human, table = layer
     for measure, kind, labels in (
-        ("convexity", "category", CATEGORY[human.concepts]),
-        ("concept_convexity", "concept", human.concepts),
+        ("convexity", "category", CATEGORY[human.shown]),
+        ("concept_convexity", "concept", human.shown),
     ):
         rows = table[(table["measure"] == measure) & (table["space"] == ORIGINAL)]
         of_class = rows[rows["kind"] == kind]
@@ -532,11 +532,11 @@ def judging(human: Human, **changes: object) -> Human:
 def fewer(n_concepts: int) -> Human:
     """The first concepts alone, and their images."""
     human = people()
-    images, judged = human.concepts < n_concepts, human.judgments
+    images, judged = human.shown < n_concepts, human.judgments
     return judging(
         human._replace(
             categories=human.categories[images].reset_index(drop=True),
-            concepts=human.concepts[images],
+            shown=human.shown[images],
             names=human.names[:n_concepts],
         ),
         triplets=judged.triplets[(judged.triplets < n_concepts).all(axis=1)],
@@ -559,7 +559,7 @@ CANNOT_BE_MEASURED = [
     (ALL._replace(categories=ALL.categories & False), {}, "3 categories and none of two images"),
     (ALL._replace(categories=ALL.categories.iloc[:, :0]), {}, "0 categories and none of two"),
     (ALL._replace(categories=ALL.categories.iloc[:5]), {}, "categories has 5 rows, but there are"),
-    (ALL._replace(concepts=ALL.concepts % 11), {}, "concepts lack 'concept 11', of which there"),
+    (ALL._replace(shown=ALL.shown % 11), {}, "concepts lack 'concept 11', of which there"),
     (people(similarity=np.eye(5)), {}, "similarity is of 5 concepts, but there are 12"),
     (people(similarity=NEIGHBOURS_UNKNOWN), {}, "similarity holds NaN or infinity"),
     (people(dimensions=ALL.judgments.dimensions[:5]), {}, "dimensions has 5 rows for 12 concepts"),
@@ -599,7 +599,7 @@ def some_study(seed: int) -> tuple[Human, Measures]:
     )
     human = Human(
         names=[f"concept {number}" for number in range(n_concepts)],
-        concepts=concepts,
+        shown=concepts,
         categories=pd.get_dummies(category.map("category {}".format), dtype=bool),
         sets={"people": judged},
     )
@@ -621,7 +621,7 @@ def test_what_passes_the_check_can_be_measured_and_nothing_else() -> None:
     for seed in range(20):
         human, settings = some_study(seed)
         rng = np.random.default_rng(seed)
-        X = rng.normal(size=(len(human.concepts), 4))
+        X = rng.normal(size=(len(human.shown), 4))
         reference = rng.normal(size=(len(human.names), 4))
         fails = [
             is_refused(layers.check, human, settings),
@@ -672,7 +672,7 @@ def test_categories_may_overlap_and_leave_images_out() -> None:
     members = pd.DataFrame(
         {"ab": CATEGORY != "c", "b": CATEGORY == "b", "few": np.arange(N_CONCEPTS) < 2}
     )
-    overlapping = human._replace(categories=members.iloc[human.concepts].reset_index(drop=True))
+    overlapping = human._replace(categories=members.iloc[human.shown].reset_index(drop=True))
     table = measured(X, reference, overlapping)
     value = values(table)
     assert value["convexity", "original"] == pytest.approx(
@@ -689,7 +689,7 @@ def test_a_concept_may_have_a_single_image() -> None:
     first = np.arange(0, len(X), N_IMAGES)
     single = several._replace(
         categories=several.categories.iloc[first].reset_index(drop=True),
-        concepts=np.arange(N_CONCEPTS),
+        shown=np.arange(N_CONCEPTS),
     )
     settings = SETTINGS.model_copy(update={"n_neighbors": 2})
     table = measured(X[first], reference, single, settings)

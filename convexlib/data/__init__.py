@@ -31,6 +31,9 @@ def beside_the_study_file(path: Path, info: ValidationInfo) -> Path:
 FilePath = Annotated[Path, AfterValidator(beside_the_study_file)]
 
 
+_GROUPED = ("concepts", "groups")
+
+
 class Judgments(NamedTuple):
     """What people judged of the reference images, by one method.
 
@@ -60,19 +63,28 @@ class Human(NamedTuple):
     Attributes
     ----------
     names : list of str
-        Of the concepts, in the order of the reference images.
-    concepts : ndarray of int, shape (n_images,)
-        Concept of each test image, a row of the reference images.
+        Of the reference images, in order.
+    shown : ndarray of int, shape (n_images,)
+        Which reference image shows the same as each test image. There may be reference images that
+        no test image belongs to, but not among those of the first set of judgments.
     categories : DataFrame of bool, shape (n_images, n_categories)
         Which test image belongs to which category; to several, or to none, it may.
     sets : dict of Judgments
         Sets of judgments by name. Transforms are fitted to the first.
+    concepts : list of str, optional
+        Concept of each reference image, such as the letter that it is; by default each is one of
+        its own, by its name.
+    groups : list of str, optional
+        What is held out as a whole where transforms are judged, of each reference image, such as
+        its typeface; by default each stands alone.
     """
 
     names: list[str]
-    concepts: np.ndarray
+    shown: np.ndarray
     categories: pd.DataFrame
     sets: Mapping[str, Judgments]
+    concepts: list[str] | None = None
+    groups: list[str] | None = None
 
     @property
     def judgments(self) -> Judgments:
@@ -80,10 +92,33 @@ class Human(NamedTuple):
         return next(iter(self.sets.values()))
 
     @property
+    def concept(self) -> pd.Categorical:
+        """Concept of each reference image; numbered as they first appear."""
+        concepts = self.names if self.concepts is None else self.concepts
+        return pd.Categorical(concepts, [*dict.fromkeys(concepts)])
+
+    @property
+    def held_together(self) -> np.ndarray | None:
+        """Number of the group of each reference image; None where each stands alone."""
+        return None if self.groups is None else pd.factorize(np.array(self.groups, object))[0]
+
+    def is_held_out(self, triplets: np.ndarray) -> np.ndarray:
+        """Which test images a fold holds out that is judged by these triplets, bool (n_images,)."""
+        groups = self.held_together
+        groups = np.arange(len(self.names)) if groups is None else groups
+        return np.isin(groups[self.shown], groups[np.unique(triplets)])
+
+    @property
+    def category_of_reference(self) -> pd.DataFrame:
+        """Categories of each reference image, those of its first test image; none without one."""
+        rows, first = np.unique(self.shown, return_index=True)
+        found = self.categories.iloc[first].set_axis(rows)
+        return found.reindex(range(len(self.names)), fill_value=False)
+
+    @property
     def category_of_concept(self) -> pd.DataFrame:
-        """Categories of each concept, those of its first image, (n_concepts, n_categories)."""
-        first = np.unique(self.concepts, return_index=True)[1]
-        return self.categories.iloc[first].reset_index(drop=True)
+        """Categories of each concept, those of its first test image; none without one."""
+        return self.category_of_reference.groupby(self.concept.codes).max()
 
     @property
     def ends(self) -> list[str]:
@@ -98,13 +133,15 @@ class Human(NamedTuple):
     @property
     def n_images(self) -> int:
         """Images of the concept that has fewest."""
-        return int(np.bincount(self.concepts).min())
+        counts = np.bincount(self.concept.codes[self.shown])
+        return int(counts[counts > 0].min())
 
     def save(self, folder: Path) -> None:
         """Write it into a folder."""
         self.categories.to_parquet(folder / "categories.parquet")
-        arrays = {"concepts": self.concepts}
-        about: dict[str, Any] = {"names": self.names, "sets": {}}
+        arrays = {"shown": self.shown}
+        about: dict[str, Any] = {name: getattr(self, name) for name in ("names", *_GROUPED)}
+        about["sets"] = {}
         for name, judged in self.sets.items():
             about["sets"][name] = {"stress": judged.stress, "ceiling": judged.ceiling}
             for field in ("triplets", "similarity", "dimensions"):
@@ -128,7 +165,8 @@ class Human(NamedTuple):
             for name, of_set in about["sets"].items()
         }
         categories = pd.read_parquet(folder / "categories.parquet")
-        return cls(about["names"], arrays["concepts"], categories, sets)
+        grouped = (about[name] for name in _GROUPED)
+        return cls(about["names"], arrays["shown"], categories, sets, *grouped)
 
 
 class Stimuli(BaseModel):

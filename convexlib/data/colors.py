@@ -278,7 +278,7 @@ class Stimuli(data.Stimuli):
         )
         return data.Human(
             names=[f"{wavelength} nm" for wavelength in wavelengths],
-            concepts=pd.Index(wavelengths).get_indexer(of_test["hue"]),
+            shown=pd.Index(wavelengths).get_indexer(of_test["hue"]),
             categories=pd.get_dummies(of_test["color_name"].astype(str), dtype=bool),
             sets={"Ekman": ekman},
         )

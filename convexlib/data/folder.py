@@ -262,7 +262,7 @@ class Stimuli(data.Stimuli):
         place = pd.Index(names).get_indexer(list(category))
         return data.Human(
             names=names,
-            concepts=pd.Index(names).get_indexer(of_test[self.CONCEPT]),
+            shown=pd.Index(names).get_indexer(of_test[self.CONCEPT]),
             categories=pd.get_dummies(of_test[self.CONCEPT].map(category), dtype=bool),
             sets={
                 name: judged.judgments(list(category), place, self.seed)

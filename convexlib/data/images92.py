@@ -71,7 +71,7 @@ class Stimuli(data.Stimuli):
         )
         return data.Human(
             names=[f"{name} {n}" for n, name in enumerate(of_reference["category"], start=1)],
-            concepts=np.arange(len(of_test)),
+            shown=np.arange(len(of_test)),
             categories=pd.get_dummies(of_test["category"], dtype=bool),
             sets={"sixteen people": judged},
         )

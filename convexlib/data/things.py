@@ -206,7 +206,7 @@ class Stimuli(data.Stimuli):
         of_concept = categories(self.categories).loc[of_test[self.CONCEPT]]
         return data.Human(
             names=concepts(),
-            concepts=pd.Index(concepts()).get_indexer(of_test[self.CONCEPT]),
+            shown=pd.Index(concepts()).get_indexer(of_test[self.CONCEPT]),
             categories=of_concept.reset_index(drop=True),
             sets={
                 "THINGS": data.Judgments(

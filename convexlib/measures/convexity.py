@@ -27,9 +27,8 @@ def of_space(space: str, features: np.ndarray, layer: Layer) -> Iterator[Row]:
     """Of each class and their mean; of concepts where they have several images, in one graph."""
     classes = {"convexity": ("category", layer.human.categories)}
     if layer.human.n_images > 1:
-        of_concept = pd.get_dummies(layer.human.concepts, dtype=bool).set_axis(
-            layer.human.names, axis=1
-        )
+        concept = layer.human.concept[layer.human.shown].remove_unused_categories()
+        of_concept = pd.get_dummies(concept, dtype=bool).set_axis([*concept.categories], axis=1)
         classes["concept_convexity"] = ("concept", of_concept)
     scores = _scores(features, classes, layer)
     for measure, (kind, members) in classes.items():

@@ -17,7 +17,7 @@ def rows(layer: Layer) -> Iterator[Row]:
     dimensions = layer.human.judgments.dimensions
     if dimensions is None:
         return
-    means = pd.DataFrame(layer.X).groupby(layer.human.concepts).mean().to_numpy()
+    means = pd.DataFrame(layer.X).groupby(layer.human.shown).mean().to_numpy()
     predicted = concepts.predicted_dimensions(means, dimensions)
     for name, of_concept in zip(layer.human.names, predicted.tolist(), strict=True):
         for number, value in enumerate(of_concept, start=1):

@@ -18,7 +18,7 @@ def rows(layer: Layer) -> Iterator[Row]:
             continue
         values = []
         for fitted, unseen in space.fits.folds:
-            images = np.isin(layer.human.concepts, np.unique(unseen))
+            images = layer.human.is_held_out(unseen)
             members = layer.human.categories[images]
             members = members.loc[:, members.sum() > 1]
             if members.shape[1] > 1:  # else there is nothing for a path to leave to

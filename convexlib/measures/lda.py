@@ -39,8 +39,11 @@ def rows(layer: Layer) -> Iterator[Row]:
         return  # nothing to learn from, or no single name to learn
     names = names_of_concepts(layer.human)
     rng = np.random.default_rng(0)
-    deals = [rng.permutation(names) for _ in range(N_DEALS)]
-    deals = [deal for deal in deals if _can_be_learned(deal[layer.human.concepts], halves)]
+    concepts = layer.human.concept.codes[layer.human.shown]
+    deals = np.tile(names, (N_DEALS, 1))
+    for deal in deals:
+        deal[np.unique(concepts)] = rng.permutation(names[np.unique(concepts)])
+    deals = [deal for deal in deals if _can_be_learned(deal[concepts], halves)]
     try:
         yield from _taught("lda", "taught_convexity", [names], halves, layer)
         if deals:
@@ -60,7 +63,7 @@ def _taught(
     before, after, accuracies, correlations = [], [], [], []
     human = layer.human.judgments.similarity
     for naming in namings:
-        names = naming[layer.human.concepts]
+        names = naming[layer.human.concept.codes[layer.human.shown]]
         for training, test in halves:
             teacher = make_pipeline(
                 StandardScaler(with_std=False),
