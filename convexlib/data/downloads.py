@@ -58,6 +58,8 @@ class Source:
     unpack : str, optional
         The folder of a zip archive, below the data folder. It is put in place once everything is
         unpacked; where it is, the archive need not be.
+    inside : str, optional
+        The folder of the archive that holds the one to unpack; by default it is on top.
     password : str, optional
         Environment variable with the password of the archive.
     """
@@ -68,6 +70,7 @@ class Source:
     cite: str
     sha256: str | None = None
     unpack: str | None = None
+    inside: str = ""
     password: str | None = None
 
 
@@ -125,7 +128,8 @@ def fetch(source: Source) -> Path:
             if not path.is_file() and not is_here(source):
                 _download(source, path)
             if source.unpack and not is_here(source):
-                unpack(_checked(source), root() / source.unpack, password=password)
+                folder, archive = root() / source.unpack, _checked(source)
+                unpack(archive, folder, inside=source.inside, password=password)
     return find(source)
 
 
@@ -196,7 +200,7 @@ def check_room(needed: int, folder: Path, what: str) -> None:
         )
 
 
-def unpack(archive: Path, folder: Path, *, password: str | None = None) -> None:
+def unpack(archive: Path, folder: Path, *, inside: str = "", password: str | None = None) -> None:
     """Unpack the folder that a zip archive holds, and put it in place when it is whole.
 
     7-Zip takes minutes for what takes Python hours, but Python goes on where it was interrupted.
@@ -206,6 +210,8 @@ def unpack(archive: Path, folder: Path, *, password: str | None = None) -> None:
     archive : Path
     folder : Path
         It is called as in the archive. What else the archive holds is not kept.
+    inside : str, optional
+        The folder of the archive that holds it; by default it is on top.
     password : str, optional
         It is tried on the smallest file before anything is written.
 
@@ -219,14 +225,15 @@ def unpack(archive: Path, folder: Path, *, password: str | None = None) -> None:
     try:
         with pyzipper.AESZipFile(archive) as file:
             members = _checked_members(file.infolist(), archive)
-            if not any(member.filename.startswith(f"{folder.name}/") for member in members):
-                raise ValueError(f"{str(archive)!r} does not hold the folder {folder.name!r}")
+            held = PurePosixPath(inside, folder.name)
+            if not any(held in PurePosixPath(member.filename).parents for member in members):
+                raise ValueError(f"{str(archive)!r} does not hold the folder {str(held)!r}")
             _try_password(file, members, archive, password)
             check_room(sum(m.file_size for m in _missing(members, beside)), folder, str(archive))
             _unpack_by_seven_zip(archive, beside, members, password)
             slowly = f"unpacking {archive.name} by Python; 7-Zip, once installed, is much faster"
             file.extractall(beside, tqdm(_missing(members, beside), desc=slowly, delay=1))
-        (beside / folder.name).replace(folder)
+        (beside / held).replace(folder)
         shutil.rmtree(beside)
     except Exception as error:  # whatever a damaged archive can make the libraries raise
         if isinstance(error, (ValueError, MemoryError)) and not isinstance(error, UnicodeError):

@@ -77,7 +77,7 @@ class NamedClasses(Objective):
     model : PreTrainedModel
         One for image classification, whose configuration has the names: see `naming`.
     columns : sequence of str
-        Those of the labels that make the class.
+        Those of the labels that make the class; images that lack one take no part.
     """
 
     def __init__(self, model: PreTrainedModel, columns: Sequence[str]) -> None:
@@ -86,14 +86,15 @@ class NamedClasses(Objective):
         self.name = " and ".join(columns).replace("_", " ")
 
     def examples(self, pixels: Pixels, labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
-        names = _joined(labels, self.columns)
+        (rows,) = np.nonzero(labels[[*self.columns]].notna().all(axis=1))
+        names = _joined(labels.iloc[rows], self.columns)
         codes = pd.Index(self.model.config.id2label.values()).get_indexer(names)
         if codes.min() < 0:
             raise ValueError(
                 f"no image to train on is of class {names[codes.argmin()]!r}, which another split "
                 "has; give each split images of the same classes"
             )
-        return torch.arange(len(codes)), torch.from_numpy(codes)
+        return torch.from_numpy(rows), torch.from_numpy(codes)
 
     def forward(self, pixels: Tensor, codes: Tensor, _: Generator) -> tuple[Tensor, Tensor]:
         return self.model(pixels).logits, codes
@@ -302,7 +303,7 @@ def naming(labels: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
         raise ValueError(
             f"columns of the labels to name are {list(columns)}; choose of: {', '.join(labels)}"
         )
-    distinct = labels[list(columns)].drop_duplicates().sort_values(list(columns))
+    distinct = labels[list(columns)].dropna().drop_duplicates().sort_values(list(columns))
     names = dict(enumerate(_joined(distinct, columns)))
     return {"id2label": names, "label2id": {name: code for code, name in names.items()}}
 

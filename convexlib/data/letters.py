@@ -1,0 +1,277 @@
+"""Letters in 28 typefaces of three scripts, and which of three people find odd.
+
+Reference images are letters as people saw them, each in its typeface; those of the Latin typefaces
+come, jittered, as test images, too. Models are trained on other faces. A concept is a letter,
+whatever its typeface; where transforms are judged, typefaces are held out.
+"""
+
+import string
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from convexlib import data, store
+from convexlib.data import downloads, files, lettering
+from convexlib.data.downloads import Source
+
+_COMMIT = "390eab6521cbc7b7a07ae503e94a85e4eba59f17"
+_REPOSITORY = "MrBrezina/context-sensitive-visual-similarity"
+
+CHOICES = Source(
+    "letters/raw-data-preprocessed.csv",
+    f"https://raw.githubusercontent.com/{_REPOSITORY}/{_COMMIT}/data/csv/raw-data-preprocessed.csv",
+    "CC BY 4.0.",
+    "brezina2025",
+    "81f22f9050be2b06bc78158f96f52cd9842d2f3d2f13e2379c665f248cdd5c31",
+)
+DRAWINGS = Source(
+    "letters/drawings.zip",
+    f"https://codeload.github.com/{_REPOSITORY}/zip/{_COMMIT}",
+    "CC BY 4.0.",
+    "brezina2025",
+    unpack="letters/website",
+    inside=f"{_REPOSITORY.partition('/')[2]}-{_COMMIT}",
+)
+RATINGS = Source(
+    "letters/simMatrix_English_upper.csv",
+    "https://raw.githubusercontent.com/nivlab/RobotFactory/"
+    "50e3f908b64af4bc1842cc3de4110d40c8721b03/study02/design/similarity/simMatrix_English_upper.csv",
+    "CC BY-NC-SA.",
+    "simpson2013",
+    "6ebd3129c44e28c1c63efee4538847b54ac4f56b9ffc699be5f616754b69619b",
+)
+
+SCRIPTS = ("latin", "cyrillic", "devanagari")
+CAPITALS = "capitals"
+"""The set of ratings: Simpson et al. (2013)."""
+
+GROUPS = ("aszx", "eoc", "rvw", "nmu", "dhkb", "tilf", "gpqjy")
+"""Bouma's groups of letters that look alike (1971)."""
+
+CHARACTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
+
+VALIDATION = ("Caladea-Regular", "Caladea-Bold", "FjallaOne-Regular")
+VALIDATION += ("DejaVuSansMono", "DejaVuSansMono-Bold")
+"""Faces by which settings are fixed: whole families, with serifs, condensed and of one width."""
+
+CAPITALS_FACE = "Caladea-Regular"
+"""In which the rated capitals are shown, since it is not known which one the raters saw."""
+
+IMAGE_SIZE = 32
+"""Height and width of every image, in pixels."""
+
+
+class Stimuli(data.Stimuli):
+    """How many jittered images to draw of each character in each face, and from which seed.
+
+    `typefaces` takes the first so many of each script, and `faces` of those to train on; by default
+    all there are.
+    """
+
+    CONCEPT: ClassVar = "letter"
+    WORDS: ClassVar = {
+        "concept": "letter",
+        "concepts": "letters",
+        "category": "group of shapes",
+        "categories": "groups of shapes",
+    }
+    SOURCES: ClassVar = (CHOICES, DRAWINGS, RATINGS)
+    TRAINS: ClassVar = True
+    DATA: ClassVar = "characters of other typefaces"
+
+    kind: Literal["letters"]
+    train_per_character: int = Field(ge=1)
+    validation_per_character: int = Field(ge=1)
+    test_per_letter: int = Field(ge=1)
+    typefaces: int | None = Field(None, ge=2)
+    faces: int | None = Field(None, ge=1)
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        n_typefaces = self.typefaces or 12
+        return len(string.ascii_lowercase), n_typefaces * self.test_per_letter
+
+    def splits(self) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
+        """Each split has faces of its own, and is drawn from its own random stream."""
+        others = {name: path for name, path in lettering.faces().items() if name not in VALIDATION}
+        others = dict([*others.items()][: self.faces])
+        known = {name: lettering.faces()[name] for name in VALIDATION}
+        of_split = {
+            "train": (_glyphs(others), self.train_per_character),
+            "validation": (_glyphs(known), self.validation_per_character),
+            "test": (self._latin(), self.test_per_letter),
+        }
+        drawn = {
+            name: _jittered(letters, n, [self.seed, stream])
+            for stream, (name, (letters, n)) in enumerate(of_split.items())
+        }
+        return drawn | {"reference": _plain(self._judged())}
+
+    def images_depend_on(self) -> dict[str, Any]:
+        found = [path for script in SCRIPTS for path in _drawings(script)]
+        return {"drawings": store.of_files(found), **self.model_dump(mode="json")}
+
+    def judgments_depend_on(self) -> dict[str, Any]:
+        published = {source.path: source.sha256 for source in (CHOICES, RATINGS)}
+        return {"published": published, "typefaces": self.typefaces, "seed": self.seed}
+
+    def human(self, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> data.Human:
+        """Choices in three scripts, a set each, and ratings of capitals.
+
+        Where transforms are judged, a fold holds out typefaces: no typeface of a triplet to test is
+        in one that a transform was fitted to. Letters recur in other typefaces.
+        """
+        from convexlib.alignment import noise_ceiling, triplets_from_similarity
+
+        keys = ["script", "typeface", "character"]
+        place = pd.MultiIndex.from_frame(of_reference[keys])
+        sets = {}
+        for script in SCRIPTS:
+            triplets = self._triplets(script, place)
+            sets[script.capitalize()] = data.Judgments(triplets, ceiling=noise_ceiling(triplets))
+        rated = place.get_indexer([(CAPITALS, CAPITALS_FACE, c) for c in string.ascii_uppercase])
+        sets[CAPITALS.capitalize()] = data.Judgments(rated[triplets_from_similarity(ratings())])
+        group = {letter: shapes for shapes in GROUPS for letter in shapes}
+        return data.Human(
+            names=[" ".join(row) for row in of_reference[keys].itertuples(index=False)],
+            shown=place.get_indexer(pd.MultiIndex.from_frame(of_test[keys])),
+            categories=pd.get_dummies(of_test["character"].map(group), dtype=bool),
+            sets=sets,
+            concepts=of_reference[self.CONCEPT].tolist(),
+            groups=of_reference["typeface"].tolist(),
+        )
+
+    def _typefaces(self, script: str) -> list[str]:
+        of_script = choices().query("script == @script")["typeface"]
+        return sorted(of_script.unique())[: self.typefaces]
+
+    def _triplets(self, script: str, place: pd.MultiIndex) -> np.ndarray:
+        """Choices about the letters of a script, as rows of the reference images."""
+        chosen = choices()
+        chosen = chosen[chosen["typeface"].isin(self._typefaces(script))].query("script == @script")
+        columns = [
+            place.get_indexer(pd.MultiIndex.from_frame(chosen[["script", "typeface", name]]))
+            for name in ("first", "second", "odd")
+        ]
+        return np.stack(columns, axis=1)
+
+    def _latin(self) -> pd.DataFrame:
+        """All letters of the judged Latin typefaces."""
+        rows = [
+            ("latin", typeface, letter, letter)
+            for typeface in self._typefaces("latin")
+            for letter in string.ascii_lowercase
+        ]
+        return _of_drawings(rows)
+
+    def _judged(self) -> pd.DataFrame:
+        """Letters that people judged, and the other Latin ones of their typefaces."""
+        others = choices().melt(["script", "typeface"], ["first", "second", "odd"])
+        others = others[["script", "typeface", "value"]].drop_duplicates().sort_values(["value"])
+        rows = [
+            (script, typeface, letter, f"{script} {letter}")
+            for script in SCRIPTS[1:]
+            for typeface in self._typefaces(script)
+            for letter in others.query("script == @script and typeface == @typeface")["value"]
+        ]
+        capitals = _glyphs({CAPITALS_FACE: lettering.faces()[CAPITALS_FACE]})
+        capitals = capitals[capitals["character"].str.isupper()].assign(script=CAPITALS)
+        return pd.concat([self._latin(), _of_drawings(rows), capitals], ignore_index=True)
+
+
+@cache
+def choices() -> pd.DataFrame:
+    """All choices; see `lettering.read_choices`."""
+    return lettering.read_choices(downloads.find(CHOICES))
+
+
+@cache
+def ratings() -> np.ndarray:
+    """How similar people found capital letters, float64 (26, 26), from 1 to 7.
+
+    References
+    ----------
+    Simpson, Mousikou, Montoya & Defior (2013), *A letter visual-similarity matrix for Latin-based
+    alphabets*, Behavior Research Methods 45.
+    """
+    path = downloads.find(RATINGS)
+    with files.readable(path, "ratings"):
+        table = pd.read_csv(path, index_col=0, encoding="utf-8-sig")
+    if [*table.index] != [*table.columns] or [*table.index] != [*string.ascii_uppercase]:
+        raise ValueError(f"{str(path)!r} is no table of the 26 capitals by themselves")
+    return np.where(np.eye(len(table), dtype=bool), 7.0, table.to_numpy(float))
+
+
+def _drawings(script: str) -> list[Any]:
+    return sorted((downloads.find(DRAWINGS) / script / "characters").glob("*.svg"))
+
+
+def _of_drawings(rows: list[tuple[str, str, str, str]]) -> pd.DataFrame:
+    """Script, typeface, character and letter, and the outline of each."""
+    table = pd.DataFrame(rows, columns=["script", "typeface", "character", "letter"])
+    folder = downloads.find(DRAWINGS)
+    return table.assign(
+        outline=[lettering.outline(lettering.drawing(folder, *row[:3])) for row in rows]
+    )
+
+
+def _glyphs(faces: dict[str, Any]) -> pd.DataFrame:
+    """All characters in faces, as `_of_drawings`; `letter` names small ones alone."""
+    rows = [
+        ("latin", name, c, c if c.islower() else None, lettering.glyph(path, c))
+        for name, path in faces.items()
+        for c in CHARACTERS
+    ]
+    return pd.DataFrame(rows, columns=["script", "typeface", "character", "letter", "outline"])
+
+
+def _plain(letters: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+    """Black on white, as people saw them."""
+    ink = [lettering.render(*outline, IMAGE_SIZE) for outline in letters["outline"]]
+    labels = letters.drop(columns="outline")
+    named = labels["letter"].where(labels["letter"].notna(), labels["character"])
+    return _as_images(1 - np.stack(ink)), labels.assign(letter=named)
+
+
+def _jittered(
+    letters: pd.DataFrame, n_each: int, seed: list[int]
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Several images of each letter, that differ in place, size, slant, weight and contrast."""
+    rng = np.random.default_rng(seed)
+    letters = letters.loc[letters.index.repeat(n_each)].reset_index(drop=True)
+    n = len(letters)
+    labels = letters.drop(columns="outline").assign(
+        x=rng.uniform(-2, 2, n),  # pixels
+        y=rng.uniform(-2, 2, n),
+        size=np.exp(rng.uniform(-0.15, 0.15, n)),
+        slant=rng.uniform(-0.2, 0.2, n),
+        weight=rng.uniform(-0.2, 0.4, n),  # pixels
+        paper=rng.uniform(0.7, 1.0, n),
+        contrast=rng.uniform(0.5, 1.0, n),  # of ink, as a share of the paper
+        noise=rng.uniform(0.0, 0.04, n),
+    )
+    images = np.empty((n, IMAGE_SIZE, IMAGE_SIZE), dtype=np.float32)
+    outlines = letters["outline"]
+    for image, (vertices, codes), of in zip(images, outlines, labels.itertuples(), strict=True):
+        moved = _moved(vertices, of.size, of.slant, np.array([of.x, of.y]))
+        ink = lettering.render(moved, codes, IMAGE_SIZE, weight=of.weight)
+        image[:] = of.paper * (1 - of.contrast * ink)
+        image += of.noise * rng.standard_normal(image.shape, dtype=np.float32)
+    return _as_images(images), labels
+
+
+def _moved(vertices: np.ndarray, size: float, slant: float, by: np.ndarray) -> np.ndarray:
+    """An outline that is slanted and scaled about the middle of a letter x, and moved by pixels."""
+    middle = np.array([lettering.MIDDLE, lettering.BASELINE - lettering.X_HEIGHT / 2])
+    shear = np.array([[1, 0], [-slant, 1]])
+    pixel = lettering.VIEW / IMAGE_SIZE
+    return middle + size * (vertices - middle) @ shear + pixel * by
+
+
+def _as_images(grey: np.ndarray) -> np.ndarray:
+    """Greys in [0, 1] as uint8 (n, height, width, 3)."""
+    levels = np.rint(255 * np.clip(grey, 0, 1)).astype(np.uint8)
+    return np.repeat(levels[..., None], 3, axis=-1)
