@@ -130,7 +130,7 @@ class Transform(_Settings):
 class Measures(_Settings):
     """How representations are computed, pooled and measured."""
 
-    pooling: Literal["mean", "cls"] = "mean"
+    pooling: Literal["mean", "cls", "tokens"] = "mean"
     precision: Precision = "single"
     n_neighbors: int = Field(10, ge=1)
     similarity: Literal["cosine", "dot", "euclidean"] = "cosine"

@@ -77,6 +77,12 @@ def test_cls_pooling_takes_the_class_token(checkpoint: Path, tmp_path: Path) -> 
         )
 
 
+def test_all_tokens_are_laid_side_by_side(checkpoint: Path) -> None:
+    layers = representations.extract(checkpoint, IMAGES, pooling="tokens")
+    for found, state in zip(layers, hidden_states(checkpoint), strict=True):
+        np.testing.assert_allclose(found, state[:, 1:].reshape(len(IMAGES), -1), atol=1e-5)
+
+
 def test_representations_do_not_depend_on_the_batch_size(checkpoint: Path, tmp_path: Path) -> None:
     representations.extract(checkpoint, IMAGES, tmp_path / "whole", batch_size=64)
     representations.extract(checkpoint, IMAGES, tmp_path / "parts", batch_size=5)
@@ -359,6 +365,10 @@ def test_images_of_several_shapes_are_represented_as_each_alone(tmp_path: Path) 
     ):
         assert len(together) == 5
         np.testing.assert_allclose(together, alone, atol=1e-5)
+    with pytest.raises(
+        ValueError, match=r"\(32, 32\) and \(42, 32\) pixels.*choose pooling 'mean'"
+    ):
+        representations.extract(folder, images, pooling="tokens")
 
 
 def test_a_model_of_one_size_names_the_size_of_the_image_that_differs(tmp_path: Path) -> None:

@@ -59,9 +59,14 @@ def places(
 
 
 def pool(state: Tensor, where: Places, pooling: str) -> Tensor:
-    """The mean over the places of a hidden state, or its class token, (n, n_features)."""
+    """Of a hidden state the mean over places, all places side by side, or the class token.
+
+    (n, n_features); side by side, as many more as there are places.
+    """
     if pooling == "cls":
         return state[:, 0]
+    if pooling == "tokens":
+        return (state[:, where] if isinstance(where, slice) else state).flatten(1)
     state = state.float()  # a mean of 16 bits is a coarse one
     return state[:, where].mean(dim=1) if isinstance(where, slice) else state.mean(dim=where)
 

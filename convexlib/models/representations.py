@@ -22,7 +22,7 @@ from convexlib.models.checkpoints import load_for_images, load_processor, locate
 from convexlib.models.pooling import Places, places, pool
 from convexlib.models.weights import first_line
 
-Pooling = Literal["mean", "cls"]
+Pooling = Literal["mean", "cls", "tokens"]
 Precision = Literal["single", "mixed"]
 T = TypeVar("T")
 
@@ -72,7 +72,9 @@ def extract(
     folder : Path, optional
         Gets one safetensors file a batch, with a tensor (batch, n_features) a layer, to be read
         by `load`.
-    pooling : {"mean", "cls"}, default="mean"
+    pooling : {"mean", "cls", "tokens"}, default="mean"
+        Over places; to the class token; or all places side by side, which keeps where in the image
+        something is, for images of one size.
     precision : {"single", "mixed"}, default="single"
         Of the computation; weights are loaded in 32 bits always. "single" is 32 bits throughout
         (no TF32), "mixed" is 16 bits where PyTorch's autocast has it so: bfloat16, or float16 on
@@ -155,7 +157,7 @@ def try_one(checkpoint: str | Path, image: Any = None, *, pooling: Pooling = "me
     image : an image, optional
         By default one of noise that is not square, so that a model of one size whose processor
         does not bring all images to that size is refused.
-    pooling : {"mean", "cls"}, default="mean"
+    pooling : {"mean", "cls", "tokens"}, default="mean"
 
     Raises
     ------
@@ -237,6 +239,7 @@ class _Model:
         self.name = f"model {str(folder)!r} of type {self.model.config.model_type!r}"
         self.class_token_apart = pooling == "cls" and _keeps_class_token_apart(self.model)
         self.places: list[Places | None] = []
+        self.shape: torch.Size | None = None  # of the first pixels
 
     def pixels(self, image: Any) -> Tensor:
         """What the processor makes of an image, (n_channels, height, width).
@@ -261,6 +264,7 @@ class _Model:
 
     def look_at(self, pixels: Tensor) -> int:
         """Find where hidden states have their places; how many images fit into free memory."""
+        self.shape = pixels.shape
         noise = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(0))
         two = torch.stack([pixels, noise]).to(self.device)
         states = self._states(two, "single")
@@ -306,6 +310,12 @@ class _Model:
     def _by_shape(self, pixels: Sequence[Tensor]) -> list[_Group]:
         """Images of one shape as one tensor."""
         shapes = dict.fromkeys(each.shape for each in pixels)
+        if self.pooling == "tokens" and {*shapes} != {self.shape}:
+            sizes = sorted({tuple(shape[1:]) for shape in (*shapes, self.shape)})
+            raise ValueError(
+                f"{self.name} is given images of {len(sizes)} sizes, such as {sizes[0]} and "
+                f"{sizes[-1]} pixels, whose places do not match; choose pooling 'mean'"
+            )
         rows = [[n for n, each in enumerate(pixels) if each.shape == shape] for shape in shapes]
         groups = [_Group(some, torch.stack([pixels[row] for row in some])) for some in rows]
         if self.on_gpu:
