@@ -890,3 +890,27 @@ def test_an_embedding_of_things_ranks_its_own_similarities_like_the_other(
     some = np.random.default_rng(0).choice(1854, 300, replace=False)
     score = rsa_score(vice[some], spose[some] @ spose[some].T)
     assert score == pytest.approx(0.9435, abs=1e-3)
+
+
+@quickly
+@given(splits())
+def test_groups_are_held_out_whole(split: tuple[int, int, int]) -> None:
+    n_objects, n_folds, seed = split
+    rng = np.random.default_rng(seed)
+    groups = rng.permutation(np.repeat(["a", "b", "c", "d", "e", "f"], n_objects // 6 + 1))
+    groups = groups[:n_objects]
+    triplets = all_triplets(n_objects)
+    n_folds = min(n_folds, len(set(groups)))
+    options = {"n_folds": n_folds, "random_state": seed, "groups": groups}
+    for training, test in object_folds(triplets, n_objects, **options):
+        assert not {*groups[np.unique(training)]} & {*groups[np.unique(test)]}
+        inside = np.isin(groups, groups[np.unique(test)])
+        assert inside[triplets].all(axis=1).sum() == len(test)
+
+
+def test_more_folds_than_groups_are_named() -> None:
+    triplets, groups = all_triplets(9), [0, 0, 0, 0, 0, 1, 1, 1, 1]
+    with pytest.raises(ValueError, match="n_folds is 3 for 2 groups; give a group a fold"):
+        list(object_folds(triplets, 9, n_folds=3, groups=groups))
+    with pytest.raises(ValueError, match=r"groups has shape \(2,\); give 9, one an object"):
+        list(object_folds(triplets, 9, n_folds=2, groups=[0, 1]))

@@ -5,15 +5,17 @@ come, jittered, as test images, too. Models are trained on other faces. A concep
 whatever its typeface; where transforms are judged, typefaces are held out.
 """
 
+import hashlib
 import string
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from convexlib import data, store
+from convexlib import data
 from convexlib.data import downloads, files, lettering
 from convexlib.data.downloads import Source
 
@@ -43,6 +45,9 @@ RATINGS = Source(
     "simpson2013",
     "6ebd3129c44e28c1c63efee4538847b54ac4f56b9ffc699be5f616754b69619b",
 )
+
+_DRAWN = "cf4d1c2a5b3076100e8bbeb89438b2555f5d03a2a495e5a8d1df7eebcfcac525"
+"""SHA-256 of all drawings, each after its name: a server packs an archive anew for everyone."""
 
 SCRIPTS = ("latin", "cyrillic", "devanagari")
 CAPITALS = "capitals"
@@ -111,8 +116,7 @@ class Stimuli(data.Stimuli):
         return drawn | {"reference": _plain(self._judged())}
 
     def images_depend_on(self) -> dict[str, Any]:
-        found = [path for script in SCRIPTS for path in _drawings(script)]
-        return {"drawings": store.of_files(found), **self.model_dump(mode="json")}
+        return {"drawings": _DRAWN, **self.model_dump(mode="json")}
 
     def judgments_depend_on(self) -> dict[str, Any]:
         published = {source.path: source.sha256 for source in (CHOICES, RATINGS)}
@@ -205,20 +209,36 @@ def ratings() -> np.ndarray:
     return np.where(np.eye(len(table), dtype=bool), 7.0, table.to_numpy(float))
 
 
-def _drawings(script: str) -> list[Any]:
-    return sorted((downloads.find(DRAWINGS) / script / "characters").glob("*.svg"))
+@cache
+def drawings() -> Path:
+    """The folder of the drawings, a folder a script.
+
+    Raises
+    ------
+    ValueError
+        If it is not there, or drawings are not those that were published.
+    """
+    folder, found = downloads.find(DRAWINGS), hashlib.sha256()
+    with files.readable(folder, "drawings"):
+        for name in sorted(p.relative_to(folder).as_posix() for p in folder.glob("*/*/*.svg")):
+            if name.startswith(SCRIPTS):
+                found.update(name.encode() + (folder / name).read_bytes())
+    if found.hexdigest() != _DRAWN:
+        raise ValueError(
+            f"{str(folder)!r} does not hold the published drawings, but others, more or fewer; "
+            "remove it and run `convexlib fetch letters`"
+        )
+    return folder
 
 
 def _of_drawings(rows: list[tuple[str, str, str, str]]) -> pd.DataFrame:
     """Script, typeface, character and letter, and the outline of each."""
     table = pd.DataFrame(rows, columns=["script", "typeface", "character", "letter"])
-    folder = downloads.find(DRAWINGS)
-    return table.assign(
-        outline=[lettering.outline(lettering.drawing(folder, *row[:3])) for row in rows]
-    )
+    paths = [lettering.drawing(drawings(), *row[:3]) for row in rows]
+    return table.assign(outline=[lettering.outline(path) for path in paths])
 
 
-def _glyphs(faces: dict[str, Any]) -> pd.DataFrame:
+def _glyphs(faces: dict[str, Path]) -> pd.DataFrame:
     """All characters in faces, as `_of_drawings`; `letter` names small ones alone."""
     rows = [
         ("latin", name, c, c if c.islower() else None, lettering.glyph(path, c))
