@@ -204,18 +204,23 @@ def _in_order(
     problem: Problem, n_objects: int, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Pairs of the triplets as numbers in a matrix of the objects, shares and targets."""
-    triplets = torch.from_numpy(problem.triplets.copy()).to(device)
-    # Neighbouring triplets read and write neighbouring similarities.
-    order = (triplets[:, 0] * n_objects + triplets[:, 1]).argsort(stable=True)
-    objects = triplets[order].T
-    pairs = torch.stack([objects[i] * n_objects + objects[j] for i, j in PAIRS])
+    objects = torch.from_numpy(problem.triplets.copy()).to(device).T
     precision = torch.from_numpy(problem.rows).dtype
-    targets = torch.zeros(pairs.shape, dtype=precision, device=device)
-    targets[0] = 1
-    if problem.targets is not None:
-        targets[:] = torch.from_numpy(problem.targets.copy()).to(device)[order].T
-    shares = torch.full((1, len(order)), 1 / len(order), dtype=precision, device=device)
-    return pairs, shares, targets
+    # In this order, neighbouring triplets read and write neighbouring similarities.
+    if problem.targets is None:  # what was chosen again and again is counted
+        kept, odd = objects[:2].sort(dim=0).values, objects[2]
+        numbers, counts = ((kept[0] * n_objects + kept[1]) * n_objects + odd).unique(
+            return_counts=True
+        )
+        objects = numbers // n_objects**2, numbers // n_objects % n_objects, numbers % n_objects
+        targets = torch.zeros(3, len(numbers), dtype=precision, device=device)
+        targets[0] = 1
+    else:
+        order = (objects[0] * n_objects + objects[1]).argsort(stable=True)
+        objects, counts = objects[:, order], torch.ones_like(order)
+        targets = torch.from_numpy(problem.targets.copy()).to(device, precision)[order].T
+    pairs = torch.stack([objects[i] * n_objects + objects[j] for i, j in PAIRS])
+    return pairs, (counts.to(precision) / counts.sum())[None], targets
 
 
 def _penalty(W: Tensor, data: _Data, kind: str) -> tuple[Tensor, Tensor]:

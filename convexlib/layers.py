@@ -126,6 +126,8 @@ class Layer(NamedTuple):
         For warnings.
     fits : mapping
         Of each kind of transform, its `Fits`, or None where it could not be fitted.
+    options : Transform, optional
+        How a measure fits transforms of its own.
     """
 
     X: np.ndarray
@@ -135,6 +137,7 @@ class Layer(NamedTuple):
     similarity: Similarity = "cosine"
     name: str = "this layer"
     fits: Mapping[str, Fits | None] = {}
+    options: Transform | None = None
 
     @classmethod
     def of(cls, X: ArrayLike, reference: ArrayLike, human: Human, **options: Any) -> "Layer":
@@ -298,11 +301,11 @@ def fit(
     reference: np.ndarray,
     triplets: np.ndarray,
     options: Transform,
-    groups: np.ndarray | None = None,
+    human: Human | None = None,
 ) -> Fits:
     """Fit a transform to the concepts of each fold, to the judgments of each half, and to all.
 
-    `groups` are those of `alignment.object_folds`.
+    `human` knows what folds hold out together.
 
     Raises
     ------
@@ -310,7 +313,7 @@ def fit(
         If there is nothing to fit to.
     """
     transform = AlignmentTransform(kind, lmbda=options.lmbda)
-    folds, halves = _folds(triplets, len(reference), options, groups), _halves(triplets)
+    folds, halves = object_splits(triplets, len(reference), options, human), _halves(triplets)
     sets = [*(training for training, _ in (*folds, *halves)), triplets]
     with warnings.catch_warnings():
         # Where a transform leaves nothing, all rows are alike, and what is measured is at chance.
@@ -329,7 +332,7 @@ def fit_all(layer: Layer, options: Transform) -> dict[str, np.ndarray]:
         reference = reference.astype(np.float32)
     for kind in options.kinds:
         try:
-            fits = fit(kind, reference, layer.triplets, options, layer.human.held_together)
+            fits = fit(kind, reference, layer.triplets, options, layer.human)
         except checks.Undefined as error:
             layer.warn(f"allows no fit of the {kind} transform, which is NaN there: {error}")
             arrays[f"{kind} undefined"] = np.zeros(1)
@@ -347,8 +350,7 @@ def load_fits(
 ) -> dict[str, Fits | None]:
     """The transforms of `fit_all`, with the triplets that each was not fitted to."""
     triplets = human.judgments.triplets
-    folds = _folds(triplets, len(human.names), options, human.held_together)
-    halves = _halves(triplets)
+    folds, halves = object_splits(triplets, len(human.names), options, human), _halves(triplets)
 
     def fitted(kind: str, number: int) -> AlignmentTransform:
         transform = AlignmentTransform(kind)
@@ -372,9 +374,13 @@ Splits = list[tuple[np.ndarray, np.ndarray]]
 """Training and test triplets, several times."""
 
 
-def _folds(
-    triplets: np.ndarray, n_objects: int, options: Transform, groups: np.ndarray | None
+def object_splits(
+    triplets: np.ndarray, n_objects: int, options: Transform, human: Human | None
 ) -> Splits:
+    """Training and test triplets of each fold of the objects, or of groups of them."""
+    groups = human and human.held_together
+    if groups is not None and len(np.unique(groups[np.unique(triplets)])) < options.n_folds:
+        groups = None  # such as all in one typeface
     return [
         fold
         for seed in range(options.n_repeats)
@@ -505,9 +511,7 @@ def _check_folds(human: Human, settings: Measures) -> None:
     """Whether objects, judgments and images are enough to fit to some and to judge by others."""
     n_folds, n_neighbors = settings.transform.n_folds, settings.n_neighbors
     n_concepts, triplets = len(human.names), human.judgments.triplets
-    folds = [
-        test for _, test in _folds(triplets, n_concepts, settings.transform, human.held_together)
-    ]
+    folds = [test for _, test in object_splits(triplets, n_concepts, settings.transform, human)]
     if not folds:
         raise ValueError(
             f"triplets are {len(triplets)}, and none of {n_folds} folds of {n_concepts} concepts "

@@ -132,6 +132,8 @@ def measure(study: Study, model: Model, name: str) -> Result:
     }
     if "convexlib.layers.convexity" in reached:
         inputs["n_neighbors"] = settings.n_neighbors
+    if "convexlib.layers.fit" in reached:
+        inputs["options"] = settings.transform
     if "convexlib.layers.spaces" in reached:
         inputs |= {"transforms": transforms(study, model), "options": settings.transform}
         writer = _measure_transformed
