@@ -23,6 +23,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "neighbors": ["neighbor_graph"],
         "alignment": [
             "ceiling_share",
+            "choice_counts",
+            "disagreement",
+            "disagreement_ceiling",
             "fit_temperature",
             "noise_ceiling",
             "object_folds",

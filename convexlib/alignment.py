@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
-from scipy.special import softmax
+from scipy.special import softmax, xlogy
 
 from convexlib import checks
 
@@ -32,6 +32,13 @@ _OFFSET = 1e-2  # by which features may exceed distances before their rounding t
 _WAYS = np.array([[0, 1, 2], [0, 2, 1], [1, 2, 0]])  # each pair, and who is left
 _ODD = np.array([-1, 2, 1, -1, 0, -1, -1, -1])  # by the set of the most similar pairs, in bits
 _SCORE = np.array([0, 1, 0, 1 / 2, 0, 1 / 2, 0, 1 / 3])
+
+
+class Disagreement(NamedTuple):
+    """How well choices are told, in nats; and the rank correlation of how uncertain they are."""
+
+    cross_entropy: float
+    entropy_correlation: float
 
 
 class NoiseCeiling(NamedTuple):
@@ -222,6 +229,110 @@ def fit_temperature(
     return float(spread / brentq(slope, 0.0, coldest, xtol=1e-300, rtol=1e-10))
 
 
+def choice_counts(triplets: ArrayLike) -> TwoArrays:
+    """How often people kept each pair of three objects together.
+
+    Parameters
+    ----------
+    triplets : array-like of int, shape (n_judgments, 3)
+        Columns 0 and 1 are the pair that was kept together.
+
+    Returns
+    -------
+    threes : ndarray of int, shape (n_threes, 3)
+        Each three objects once, in ascending order.
+    counts : ndarray of shape (n_threes, 3)
+        For the pairs (0, 1), (0, 2) and (1, 2) of the columns.
+
+    Examples
+    --------
+    >>> choice_counts([[0, 1, 2], [1, 0, 2], [2, 1, 0]])
+    (array([[0, 1, 2]]), array([[2., 0., 1.]]))
+    """
+    triplets = checks.triplets(triplets)
+    threes, which = np.unique(np.sort(triplets, axis=1), axis=0, return_inverse=True)
+    place_of_odd = (triplets[:, 2:] > triplets[:, :2]).sum(axis=1)
+    counts = np.zeros((len(threes), 3))
+    np.add.at(counts, (which.ravel(), 2 - place_of_odd), 1)
+    return threes, counts
+
+
+def disagreement_ceiling(triplets: ArrayLike, *, random_state: int = 0) -> Disagreement:
+    """How well one half of the people tells how the other disagrees.
+
+    Of each three objects the judgments are dealt into halves at random. The shares of one half,
+    each count with one added, predict the choices of the other.
+
+    Parameters
+    ----------
+    triplets : array-like of int, shape (n_judgments, 3)
+        Those of threes that were judged but once are passed over.
+    random_state : int, default=0
+
+    Returns
+    -------
+    Disagreement
+        Of one half, against the other: cross_entropy in nats, and the rank correlation of
+        entropies.
+
+    Raises
+    ------
+    ValueError
+        If no three objects were judged twice.
+
+    Examples
+    --------
+    >>> judgments = 20 * [[0, 1, 2]] + 10 * [[2, 0, 1], [1, 2, 0]] + 20 * [[0, 1, 3], [0, 2, 3]]
+    >>> disagreement_ceiling(judgments).entropy_correlation > 0.5
+    True
+    """
+    triplets = checks.triplets(triplets)
+    triplets = triplets[np.random.default_rng(random_state).permutation(len(triplets))]
+    _, which = np.unique(np.sort(triplets, axis=1), axis=0, return_inverse=True)
+    order = np.argsort(which.ravel(), kind="stable")
+    (threes, one), (others, other) = (choice_counts(triplets[order[n::2]]) for n in (0, 1))
+    both = {tuple(three) for three in threes.tolist()} & {tuple(three) for three in others.tolist()}
+    if not both:
+        raise ValueError("triplets holds no three objects twice; a ceiling needs repeats")
+    one, other = (
+        counts[[tuple(three) in both for three in some.tolist()]]
+        for some, counts in ((threes, one), (others, other))
+    )
+    return disagreement(other, (one + 1) / (one + 1).sum(axis=1, keepdims=True))
+
+
+def disagreement(counts: ArrayLike, probabilities: ArrayLike) -> Disagreement:
+    """How well probabilities tell what people choose, and on which threes they disagree.
+
+    Parameters
+    ----------
+    counts : array-like of shape (n_threes, 3)
+        How often each pair was kept, as `choice_counts` has them.
+    probabilities : array-like of shape (n_threes, 3)
+        How likely each is kept, as `odd_one_out_probabilities` has them.
+
+    Returns
+    -------
+    Disagreement
+        cross_entropy, the mean over choices of the negative log of their probability, in nats; and
+        entropy_correlation, Spearman's, of the entropy of people's shares and that of the
+        probabilities, over threes; NaN where either does not vary.
+
+    Examples
+    --------
+    >>> sure, torn = [0.98, 0.01, 0.01], [0.4, 0.3, 0.3]
+    >>> disagreement([[60, 2, 2], [20, 22, 22]], [sure, torn]).entropy_correlation > 0.99
+    True
+    """
+    counts, probabilities = (np.asarray(array, dtype=float) for array in (counts, probabilities))
+    with np.errstate(divide="ignore"):
+        surprise = -xlogy(counts, probabilities).sum() / counts.sum()
+    uncertainty = stats.entropy(counts, axis=1), stats.entropy(probabilities, axis=1)
+    varies = all(np.ptp(each) > 1e-9 for each in uncertainty)
+    correlation = stats.spearmanr(*uncertainty).statistic if varies else np.nan
+    return Disagreement(float(surprise), float(correlation))
+
+
 def noise_ceiling(triplets: ArrayLike) -> NoiseCeiling:
     """How accurate a prediction of the judgments can be, from triplets judged more than once.
 
@@ -252,11 +363,7 @@ def noise_ceiling(triplets: ArrayLike) -> NoiseCeiling:
     >>> noise_ceiling([[0, 1, 2], [1, 0, 2], [0, 1, 2], [0, 2, 1]])
     NoiseCeiling(lower=0.75, upper=0.75)
     """
-    triplets = checks.triplets(triplets)
-    _, which = np.unique(np.sort(triplets, axis=1), axis=0, return_inverse=True)
-    odd = (triplets[:, 2:] > triplets[:, :2]).sum(axis=1)  # place of the odd one among the three
-    counts = np.zeros((which.max() + 1, 3))
-    np.add.at(counts, (which.ravel(), odd), 1)
+    _, counts = choice_counts(triplets)
     counts = counts[counts.sum(axis=1) > 1]
     if len(counts) == 0:
         raise ValueError("triplets holds no three objects twice; a ceiling needs repeats")

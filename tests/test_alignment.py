@@ -18,6 +18,9 @@ from convexlib.alignment import (
     PAIRS,
     NoiseCeiling,
     ceiling_share,
+    choice_counts,
+    disagreement,
+    disagreement_ceiling,
     fit_temperature,
     noise_ceiling,
     object_folds,
@@ -914,3 +917,47 @@ def test_more_folds_than_groups_are_named() -> None:
         list(object_folds(triplets, 9, n_folds=3, groups=groups))
     with pytest.raises(ValueError, match=r"groups has shape \(2,\); give 9, one an object"):
         list(object_folds(triplets, 9, n_folds=2, groups=[0, 1]))
+
+
+def test_counts_are_of_the_pairs_that_were_kept() -> None:
+    judgments = [[2, 5, 9], [5, 2, 9], [9, 2, 5], [9, 5, 2], [0, 1, 2]]
+    threes, counts = choice_counts(judgments)
+    np.testing.assert_array_equal(threes, [[0, 1, 2], [2, 5, 9]])
+    np.testing.assert_array_equal(counts, [[1, 0, 0], [2, 1, 1]])
+
+
+def drawn_from(shares: np.ndarray, n_each: int, seed: int) -> np.ndarray:
+    """Judgments of as many threes as there are shares of their pairs."""
+    rng = np.random.default_rng(seed)
+    threes = np.arange(3 * len(shares)).reshape(-1, 3)
+    ways = np.array([[0, 1, 2], [0, 2, 1], [1, 2, 0]])
+    kept = np.stack([rng.choice(3, n_each, p=share) for share in shares])
+    return threes[np.arange(len(shares))[:, None, None], ways[kept]].reshape(-1, 3)
+
+
+def test_people_predict_each_other_as_well_as_their_shares_let_them() -> None:
+    """With many people the cross-entropy is the entropy of what they are drawn from."""
+    shares = np.random.default_rng(0).dirichlet([1.0, 1.0, 1.0], size=200)
+    entropies = stats.entropy(shares, axis=1)
+    ceiling = disagreement_ceiling(drawn_from(shares, 600, seed=1))
+    assert ceiling.cross_entropy == pytest.approx(entropies.mean(), abs=0.01)
+    assert ceiling.entropy_correlation > 0.95
+    few = disagreement_ceiling(drawn_from(shares, 20, seed=1))
+    assert few.cross_entropy > ceiling.cross_entropy
+    assert 0.2 < few.entropy_correlation < 0.8
+
+
+def test_what_knows_the_shares_is_at_the_ceiling_and_a_guess_at_chance() -> None:
+    shares = np.random.default_rng(0).dirichlet([1.0, 1.0, 1.0], size=200)
+    _, counts = choice_counts(drawn_from(shares, 600, seed=1))
+    known = disagreement(counts, shares)
+    assert known.cross_entropy == pytest.approx(stats.entropy(shares, axis=1).mean(), abs=0.01)
+    assert known.entropy_correlation > 0.97
+    guess = disagreement(counts, np.full(shares.shape, 1 / 3))
+    assert guess.cross_entropy == pytest.approx(np.log(3))
+    assert np.isnan(guess.entropy_correlation)
+
+
+def test_without_repeats_no_one_can_disagree() -> None:
+    with pytest.raises(ValueError, match="no three objects twice"):
+        disagreement_ceiling([[0, 1, 2], [0, 1, 3]])
