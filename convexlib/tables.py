@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from convexlib import measures, pipeline, statistics
+from convexlib import alignment, measures, pipeline, statistics
 from convexlib.layers import ORIGINAL
+from convexlib.measures.carried_over import FITTED_TO
 from convexlib.measures.dimensions import PREDICTED
 from convexlib.models import families
 from convexlib.settings import VARIANTS
@@ -152,7 +153,7 @@ def concept_measures(study: Study) -> pd.DataFrame:
         Accuracies are those of the triplets about it, convexities its own as a class.
     """
     table = _measured(study)
-    table = table[(table["kind"] != "") & (table["measure"] != PREDICTED)]
+    table = table[~table["kind"].isin(["", FITTED_TO]) & (table["measure"] != PREDICTED)]
     return table.drop(columns="judgments").reset_index(drop=True)
 
 
@@ -345,6 +346,55 @@ def transform_summary(study: Study, transform: str) -> pd.DataFrame:
     table = gains(study).rename(columns={"gain": "value"})
     table = _in_parts(table[table["transform"] == transform], HALVES)
     return _over_models(table, ["study", "part", "variant", "measure"])
+
+
+def carried_over(study: Study) -> pd.DataFrame:
+    """What transforms that were fitted to one set of judgments add to accuracy on another.
+
+    Returns
+    -------
+    DataFrame
+        One row a part, variant, space, set that it was fitted to (source) and set that it is judged
+        on (target): value, the gain over the original space on the very same triplets, with the
+        columns of `transform_summary`. Spaces are the transforms and, fitted to choices that were
+        shuffled, "naive shuffled" and "global shuffled". On its own set, what folds hold out.
+    """
+    table = _measured(study)
+    table = table[table["kind"] == FITTED_TO]
+    table = table.rename(columns={"concept": "source", "judgments": "target"})
+    before = table[table["space"] == ORIGINAL]
+    keys = [*_LAYER, "source", "target"]
+    after = table[table["space"] != ORIGINAL].merge(
+        before[[*keys, "value"]], on=keys, suffixes=("", "_before")
+    )
+    after["value"] -= after["value_before"]
+    keys = ["study", "part", "variant", "space", "source", "target"]
+    return _over_models(_in_parts(after, HALVES), keys)
+
+
+def disagreement(study: Study) -> pd.DataFrame:
+    """How well models tell people's choices and how these disagree, and how well people do.
+
+    Returns
+    -------
+    DataFrame
+        One row a set of judgments (judgments), measure ("cross_entropy", "entropy_correlation"),
+        part and variant, with the columns of `transform_summary`, and ceiling: one half of the
+        people predicting the other.
+    """
+    table = _counted(_measured(study))
+    table = table[table["measure"].isin(["cross_entropy", "entropy_correlation"])]
+    found = _over_models(
+        _in_parts(table, HALVES), ["study", "judgments", "measure", "part", "variant"]
+    )
+    ceilings = {
+        (name, measure): value
+        for name, judged in pipeline.judged(study).sets.items()
+        if name in set(found["judgments"])
+        for measure, value in alignment.disagreement_ceiling(judged.triplets)._asdict().items()
+    }
+    keys = zip(found["judgments"], found["measure"], strict=True)
+    return found.assign(ceiling=[ceilings[key] for key in keys])
 
 
 def lda_contrast(study: Study) -> pd.DataFrame:

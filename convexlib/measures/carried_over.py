@@ -10,51 +10,54 @@ import numpy as np
 
 from convexlib import checks, layers
 from convexlib.alignment import CHANCE
-from convexlib.layers import ORIGINAL, Layer, Measure, Row
-from convexlib.transforms import AlignmentTransform
+from convexlib.layers import ORIGINAL, Fits, Layer, Measure, Row
 
 MEASURES = {"carried_over": Measure("odd-one-out\naccuracy", chance=CHANCE)}
 
 FITTED_TO = "fitted to"
-"""The kind of a row, whose concept is the set that a transform was fitted to."""
+"""The kind of all rows, whose concept is the set that a transform was fitted to."""
 
 
 def rows(layer: Layer) -> Iterator[Row]:
-    """Of each set zero-shot, and by transforms fitted to each."""
-    sets = layer.human.sets
+    """Of each set, as the layer is and by transforms fitted to each, on the very same triplets."""
+    sets, rng = layer.human.sets, np.random.default_rng(0)
     if len(sets) < 2 or checks.alike(layer.reference):
         return
-    for target, judged in sets.items():
-        scores = layers.scores(layer, layer.reference, judged.triplets)
-        yield Row("carried_over", ORIGINAL, scores.mean(), len(scores), judgments=target)
-    rng = np.random.default_rng(0)
     for source, judged in sets.items():
+        splits = layers.object_splits(
+            judged.triplets, len(layer.reference), layer.options, layer.human
+        )
+        tested = {target: [other.triplets] for target, other in sets.items()}
+        tested[source] = [held_out for _, held_out in splits]
+        yield from _rows(layer, ORIGINAL, source, None, tested)
+        shuffled = rng.permuted(judged.triplets, axis=1)
         for kind in layer.options.kinds:
-            yield from _carried(layer, kind, kind, source, judged.triplets)
-            shuffled = rng.permuted(judged.triplets, axis=1)
-            yield from _carried(layer, kind, f"{kind} shuffled", source, shuffled)
+            for space, triplets in ((kind, judged.triplets), (f"{kind} shuffled", shuffled)):
+                try:
+                    fits = layers.fit(kind, layer.reference, triplets, layer.options, layer.human)
+                except checks.Undefined as error:
+                    layer.warn(f"allows no fit of the {kind} transform to {source!r}: {error}")
+                    continue
+                yield from _rows(layer, space, source, fits, tested)
 
 
-def _carried(
-    layer: Layer, kind: str, space: str, source: str, triplets: np.ndarray
+def _rows(
+    layer: Layer,
+    space: str,
+    source: str,
+    fits: Fits | None,
+    tested: dict[str, list[np.ndarray]],
 ) -> Iterator[Row]:
-    """Accuracy on each set, of a transform fitted to triplets of one."""
-    reference, human = layer.reference, layer.human
-    try:
-        fits = layers.fit(kind, reference, triplets, layer.options, human)
-    except checks.Undefined as error:
-        layer.warn(f"allows no fit of the {kind} transform to {source!r}, which is NaN: {error}")
-        return
-    for target, judged in human.sets.items():
-        scores = _scores(layer, fits.whole, judged.triplets)
-        if target == source:  # what a fold holds out is the same, in whatever way it was chosen
-            chosen = layers.object_splits(judged.triplets, len(reference), layer.options, human)
-            folds = zip(fits.folds, chosen, strict=True)
-            scores = np.concatenate(
-                [_scores(layer, fitted, own) for (fitted, _), (_, own) in folds]
-            )
+    """Accuracy on each set; on its own, of what each fold holds out."""
+    for target, parts in tested.items():
+        fitted = [None] * len(parts)
+        if fits is not None:
+            own = [transform for transform, _ in fits.folds]
+            fitted = own if target == source else [fits.whole]
+        X = layer.reference
+        scores = [
+            layers.scores(layer, transform.transform(X) if transform else X, triplets)
+            for transform, triplets in zip(fitted, parts, strict=True)
+        ]
+        scores = np.concatenate(scores)
         yield Row("carried_over", space, scores.mean(), len(scores), FITTED_TO, source, target)
-
-
-def _scores(layer: Layer, fitted: AlignmentTransform, triplets: np.ndarray) -> np.ndarray:
-    return layers.scores(layer, fitted.transform(layer.reference), triplets)
