@@ -49,6 +49,8 @@ def notebooks(study: Study) -> list[str]:
         for name, header in _notebooks().items()
         if header.get("stimuli", about.kind) == about.kind
         and header.get("trains", about.TRAINS) == about.TRAINS
+        and header.get("repeated", about.REPEATED) == about.REPEATED
+        and header.get("several-judgments", about.n_sets > 1) == (about.n_sets > 1)
     ]
 
 

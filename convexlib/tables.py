@@ -616,6 +616,28 @@ def pictures(study: Study) -> pd.DataFrame:
     return table.astype({"concept": str}).drop_duplicates("concept", ignore_index=True)
 
 
+def judgments(study: Study) -> pd.DataFrame:
+    """Sets of judgments: how many there are, of how many threes, and their noise ceilings."""
+    rows = [
+        {
+            "judgments": name,
+            "choices": len(judged.triplets),
+            "threes": len(np.unique(np.sort(judged.triplets, axis=1), axis=0)),
+            "lower ceiling": (judged.ceiling or (np.nan, np.nan))[0],
+            "upper ceiling": (judged.ceiling or (np.nan, np.nan))[1],
+        }
+        for name, judged in pipeline.judged(study).sets.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def faces(study: Study) -> pd.Series:
+    """How many typefaces the images of each split show."""
+    splits = ("train", "validation", "test")
+    counts = [pipeline.images(study, split)[1]["typeface"].nunique() for split in splits]
+    return pd.Series(counts, index=splits)
+
+
 def stress(study: Study) -> float:
     """How badly the human dimensions of a study fit the judgments: Kruskal's stress-1."""
     return pipeline.judged(study).judgments.stress
@@ -633,9 +655,10 @@ def example_images(study: Study, *, n_per_concept: int) -> pd.DataFrame:
     images, labels = pipeline.images(study, "test")
     column = study.stimuli.CONCEPT
     rows = []
-    for reference, concept in zip(references, concepts[column], strict=True):
+    for number, concept in concepts[column].drop_duplicates().items():
         tests = images[(labels[column] == concept).to_numpy()][:n_per_concept]
-        rows.append({"concept": concept, "images": [reference, *tests]})
+        if len(tests):
+            rows.append({"concept": concept, "images": [references[number], *tests]})
     return pd.DataFrame(rows)
 
 

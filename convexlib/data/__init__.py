@@ -177,7 +177,7 @@ class Stimuli(BaseModel):
     CONCEPT : str
         The column of the labels that names the concept.
     WORDS : mapping
-        What concepts and categories are called.
+        What concepts and categories are called, and the units that folds hold out.
     SOURCES : tuple of downloads.Source
         The files that it needs from the network.
     MAY_SHOW : bool
@@ -188,6 +188,8 @@ class Stimuli(BaseModel):
         Whether each image belongs to one category.
     TRAINS : bool
         Whether models are trained on it: there are splits train and validation.
+    REPEATED : bool
+        Whether many people judged the very same three concepts, so that they may disagree.
     DATA : str
         What it says of the training data of these models.
     """
@@ -200,12 +202,14 @@ class Stimuli(BaseModel):
         "concepts": "concepts",
         "category": "category",
         "categories": "categories",
+        "units": "concepts",
     }
     SOURCES: ClassVar[tuple] = ()
     MAY_SHOW: ClassVar[bool] = True
     IN_ORDER: ClassVar[bool] = False
     ONE_NAME: ClassVar[bool] = True
     TRAINS: ClassVar[bool] = False
+    REPEATED: ClassVar[bool] = False
     DATA: ClassVar[str] = ""
 
     kind: str
@@ -215,6 +219,11 @@ class Stimuli(BaseModel):
     def extent(self) -> tuple[int, int]:
         """How many concepts there are, and test images of the concept that has fewest."""
         raise NotImplementedError
+
+    @property
+    def n_sets(self) -> int:
+        """How many sets of judgments there are."""
+        return 1
 
     @property
     def root(self) -> Path | None:

@@ -239,6 +239,7 @@ class Stimuli(data.Stimuli):
         "concepts": "hues",
         "category": "colour name",
         "categories": "colour names",
+        "units": "hues",
     }
     IN_ORDER: ClassVar = True
     TRAINS: ClassVar = True

@@ -231,6 +231,10 @@ class Stimuli(data.Stimuli):
         return len(found), min(len(paths) for _, paths in found)
 
     @property
+    def n_sets(self) -> int:
+        return len(self.judgments)
+
+    @property
     def root(self) -> Path:
         return self.images
 

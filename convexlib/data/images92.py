@@ -37,8 +37,13 @@ class Stimuli(data.Stimuli):
     """Of how many triplets of the 92 images the judgments of each of the sixteen people count."""
 
     CONCEPT: ClassVar = "object"  # each image shows its own
-    WORDS: ClassVar = data.Stimuli.WORDS | {"concept": "object", "concepts": "objects"}
+    WORDS: ClassVar = data.Stimuli.WORDS | {
+        "concept": "object",
+        "concepts": "objects",
+        "units": "objects",
+    }
     SOURCES: ClassVar = (IMAGES, JUDGMENTS)
+    REPEATED: ClassVar = True
 
     kind: Literal["images92"]
     n_triplets: int = Field(ge=100)

@@ -82,9 +82,11 @@ class Stimuli(data.Stimuli):
         "concepts": "letters",
         "category": "group of shapes",
         "categories": "groups of shapes",
+        "units": "typefaces",
     }
     SOURCES: ClassVar = (CHOICES, DRAWINGS, RATINGS)
     TRAINS: ClassVar = True
+    REPEATED: ClassVar = True
     DATA: ClassVar = "characters of other typefaces"
 
     kind: Literal["letters"]
@@ -98,6 +100,10 @@ class Stimuli(data.Stimuli):
     def extent(self) -> tuple[int, int]:
         n_typefaces = self.typefaces or 12
         return len(string.ascii_lowercase), n_typefaces * self.test_per_letter
+
+    @property
+    def n_sets(self) -> int:
+        return len(SCRIPTS) + 1
 
     def splits(self) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
         """Each split has faces of its own, and is drawn from its own random stream."""

@@ -115,7 +115,11 @@ class Stimuli(data.Stimuli):
     files in the place of the published ones.
     """
 
-    WORDS: ClassVar = data.Stimuli.WORDS | {"concept": "object", "concepts": "objects"}
+    WORDS: ClassVar = data.Stimuli.WORDS | {
+        "concept": "object",
+        "concepts": "objects",
+        "units": "objects",
+    }
     SOURCES: ClassVar = SOURCES
     MAY_SHOW: ClassVar = False
     ONE_NAME: ClassVar = False

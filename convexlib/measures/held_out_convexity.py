@@ -7,7 +7,7 @@ import numpy as np
 from convexlib import layers
 from convexlib.layers import Layer, Measure, Row, mean
 
-MEASURES = {"held_out_convexity": Measure("graph convexity\n(held-out {concepts})")}
+MEASURES = {"held_out_convexity": Measure("graph convexity\n(held-out {units})")}
 
 
 def rows(layer: Layer) -> Iterator[Row]:

@@ -9,10 +9,8 @@ from convexlib.alignment import CHANCE
 from convexlib.layers import Layer, Measure, Row
 
 MEASURES = {
-    "held_out_odd_one_out": Measure("odd-one-out accuracy\n(held-out {concepts})", chance=CHANCE),
-    "held_out_dot": Measure(
-        "odd-one-out accuracy\n(dot product, held-out {concepts})", chance=CHANCE
-    ),
+    "held_out_odd_one_out": Measure("odd-one-out accuracy\n(held-out {units})", chance=CHANCE),
+    "held_out_dot": Measure("odd-one-out accuracy\n(dot product, held-out {units})", chance=CHANCE),
 }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from convexlib import layers
 from convexlib.layers import Layer, Measure, Row, mean
 
-MEASURES = {"held_out_rsa": Measure("RSA\n(held-out {concepts})", limits=(-0.5, 1))}
+MEASURES = {"held_out_rsa": Measure("RSA\n(held-out {units})", limits=(-0.5, 1))}
 
 
 def rows(layer: Layer) -> Iterator[Row]:
