@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 
 from convexlib import layers, measures
 from convexlib.alignment import (
     fit_temperature,
     object_folds,
     odd_one_out_accuracy,
+    odd_one_out_probabilities,
+    odd_one_out_scores,
     rsa_score,
     triplets_from_similarity,
 )
@@ -97,6 +100,7 @@ def of_model(
             n_neighbors=settings.n_neighbors,
             similarity=settings.similarity,
             name=f"layer {number} of a-model",
+            options=options,
         )
         if FITTED & {*(only or measures.names())}:
             fits = layers.load_fits(layers.fit_all(layer, options), human, options)
@@ -696,3 +700,87 @@ def test_a_concept_may_have_a_single_image() -> None:
     assert "concept_convexity" not in set(table["measure"])
     # Four images a category are too few to learn its name from.
     assert set(table["space"]) == {"original", "naive", "global"}
+
+
+# Several sets of judgments.
+
+
+def of_two_sets(other: Judgments) -> Human:
+    return people()._replace(sets={"one": on_a_plane(), "other": other})
+
+
+def carried(table: pd.DataFrame, space: str) -> pd.Series:
+    rows = table[(table["measure"] == "carried_over") & (table["space"] == space)]
+    assert (rows["kind"] == "fitted to").all()
+    return rows.set_index(["concept", "judgments"])["value"]
+
+
+def test_a_transform_is_judged_on_the_other_set_as_the_words_say() -> None:
+    X, reference = a_layer()
+    other = Judgments(triplets_from_similarity(similarities(seed=5)))
+    table = measured(X, reference, of_two_sets(other), ONE_FIT, only=["carried_over"])
+    fitted = AlignmentTransform("global", lmbda=0.1).fit(reference, on_a_plane().triplets)
+    values = carried(table, "global")
+    assert values["one", "other"] == pytest.approx(
+        odd_one_out_accuracy(fitted.transform(reference), other.triplets)
+    )
+    original = carried(table, "original")
+    assert original["one", "other"] == pytest.approx(
+        odd_one_out_accuracy(reference, other.triplets)
+    )
+    folds = [*object_folds(on_a_plane().triplets, N_CONCEPTS, n_folds=3)]
+    unseen = np.concatenate([test for _, test in folds])
+    assert original["one", "one"] == pytest.approx(odd_one_out_accuracy(reference, unseen))
+    scores = [
+        odd_one_out_scores(
+            AlignmentTransform("global", lmbda=0.1).fit(reference, training).transform(reference),
+            test,
+        )
+        for training, test in folds
+    ]
+    assert values["one", "one"] == pytest.approx(np.concatenate(scores).mean(), abs=0.02)
+
+
+def test_what_is_learned_carries_over_to_a_kindred_set_and_from_shuffled_choices_nothing() -> None:
+    """People of both sets see the same two of the features, and judge other triplets."""
+    rng = np.random.default_rng(3)
+    reference = rng.normal(size=(N_CONCEPTS, N_FEATURES))
+    seen = np.exp(-np.linalg.norm(reference[:, None, :2] - reference[:, :2], axis=2))
+    triplets = rng.permutation(triplets_from_similarity(seen))
+    half = len(triplets) // 2
+    human = people()._replace(
+        sets={"one": Judgments(triplets[:half]), "other": Judgments(triplets[half:])}
+    )
+    X = np.repeat(reference, N_IMAGES, axis=0)
+    table = measured(X, reference, human, ONE_FIT, only=["carried_over"])
+    pair = ("one", "other")
+    original, real, shuffled = (
+        carried(table, space)[pair] for space in ("original", "global", "global shuffled")
+    )
+    assert real > original + 0.1
+    assert shuffled < original + 0.05
+
+
+def test_a_single_set_has_nothing_to_carry_over() -> None:
+    X, reference = a_layer()
+    layer = Layer.of(X, reference, people(), options=ONE_FIT.transform)
+    rows = import_module("convexlib.measures.carried_over").rows(layer)
+    assert list(rows) == []
+
+
+def test_uncertainty_is_measured_where_triplets_repeat() -> None:
+    rng = np.random.default_rng(0)
+    X, reference = a_layer()
+    likely = odd_one_out_probabilities(reference, on_a_plane().triplets, temperature=0.2)
+    ways = np.array([[0, 1, 2], [0, 2, 1], [1, 2, 0]])
+    kept = np.stack([rng.choice(3, 40, p=share) for share in likely])
+    triplets = on_a_plane().triplets[np.arange(len(likely))[:, None, None], ways[kept]]
+    human = people()._replace(sets={"many": Judgments(triplets.reshape(-1, 3))})
+    table = measured(X, reference, human, only=["disagreement"]).set_index("measure")
+    entropies = stats.entropy(likely, axis=1)
+    assert table.loc["cross_entropy", "value"] == pytest.approx(entropies.mean(), abs=0.02)
+    assert table.loc["entropy_correlation", "value"] > 0.8
+    assert (table["n"] == len(likely)).all()
+    assert measured(X, reference, people(), only=["disagreement", "rsa"])["measure"].tolist() == [
+        "rsa"
+    ]
