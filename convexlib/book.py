@@ -61,6 +61,7 @@ def features(study: Study) -> set[str]:
     has = {
         about.kind: True,
         "trains": about.TRAINS,
+        "repeated": about.REPEATED,
         "in-order": about.IN_ORDER,
         "one-name": about.ONE_NAME,
         "several-images": judged.n_images > 1,
