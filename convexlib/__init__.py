@@ -22,6 +22,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "neighbors": ["neighbor_graph"],
         "alignment": [
+            "agreement",
             "ceiling_share",
             "choice_counts",
             "disagreement",

@@ -257,6 +257,45 @@ def choice_counts(triplets: ArrayLike) -> TwoArrays:
     return threes, counts
 
 
+def agreement(triplets: ArrayLike, others: ArrayLike, *, own: bool = False) -> np.ndarray:
+    """How well the most frequent choice of other people tells each judgment.
+
+    Parameters
+    ----------
+    triplets : array-like of int, shape (n_judgments, 3)
+        Columns 0 and 1 are the pair that was kept together.
+    others : array-like of int, shape (n_others, 3)
+        Their judgments.
+    own : bool, default=False
+        Whether the judgments are among those of the others; then each is told without itself.
+
+    Returns
+    -------
+    ndarray of shape (n_judgments,)
+        1 or 0, a share where choices are equally frequent, 1/3 where no other judged the three.
+
+    Examples
+    --------
+    >>> agreement([[0, 1, 2], [2, 1, 0]], [[1, 0, 2], [0, 1, 2], [0, 2, 1]])
+    array([1., 0.])
+    """
+    triplets, others = checks.triplets(triplets), checks.triplets(others)
+    threes, counts = choice_counts(others)
+    size = int(max(triplets.max(), threes.max())) + 1
+    of_three, place = _numbers(threes, size), 2 - (triplets[:, 2:] > triplets[:, :2]).sum(axis=1)
+    asked = _numbers(np.sort(triplets, axis=1), size)
+    row = np.searchsorted(of_three, asked).clip(max=len(threes) - 1)
+    told = np.where((of_three[row] == asked)[:, None], counts[row], 0)
+    told[np.arange(len(told)), place] -= own
+    best = told == told.max(axis=1, keepdims=True)
+    return best[np.arange(len(best)), place] / best.sum(axis=1)
+
+
+def _numbers(threes: np.ndarray, size: int) -> np.ndarray:
+    """A number for each three objects below `size`, in the order of the threes."""
+    return (threes[:, 0] * size + threes[:, 1]) * size + threes[:, 2]
+
+
 def disagreement_ceiling(triplets: ArrayLike, *, random_state: int = 0) -> Disagreement:
     """How well one half of the people tells how the other disagrees.
 

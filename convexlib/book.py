@@ -62,6 +62,7 @@ def features(study: Study) -> set[str]:
         about.kind: True,
         "trains": about.TRAINS,
         "repeated": about.REPEATED,
+        "people": judged.people is not None,
         "in-order": about.IN_ORDER,
         "one-name": about.ONE_NAME,
         "several-images": judged.n_images > 1,

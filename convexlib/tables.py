@@ -14,6 +14,7 @@ from convexlib import alignment, measures, pipeline, statistics
 from convexlib.layers import ORIGINAL
 from convexlib.measures.carried_over import FITTED_TO
 from convexlib.measures.dimensions import PREDICTED
+from convexlib.measures.people import OF_PERSON
 from convexlib.models import families
 from convexlib.settings import VARIANTS
 from convexlib.study import ADDED, Study
@@ -153,7 +154,8 @@ def concept_measures(study: Study) -> pd.DataFrame:
         Accuracies are those of the triplets about it, convexities its own as a class.
     """
     table = _measured(study)
-    table = table[~table["kind"].isin(["", FITTED_TO]) & (table["measure"] != PREDICTED)]
+    others = table["kind"].isin(["", FITTED_TO, OF_PERSON]) | (table["measure"] == PREDICTED)
+    table = table[~others]
     return table.drop(columns="judgments").reset_index(drop=True)
 
 
@@ -395,6 +397,50 @@ def disagreement(study: Study) -> pd.DataFrame:
     }
     keys = zip(found["judgments"], found["measure"], strict=True)
     return found.assign(ceiling=[ceilings[key] for key in keys])
+
+
+def whose_judgments(study: Study, *, fewest: int = 20) -> pd.DataFrame:
+    """How people of each answer agree with their like, with others and with models.
+
+    Agreement with people is how often a person's choice is the most frequent one of these people,
+    that person's own left out; with models, the mean odd-one-out accuracy over counted models and
+    all layers on that person's choices. Answers of fewer people than `fewest` are left out.
+
+    Returns
+    -------
+    DataFrame
+        One row a set of judgments, question, answer and measure ("with their like", "with others",
+        "with models"): value, with a 95 % t interval over people, and n, their number.
+    """
+    judged, rows = pipeline.judged(study), []
+    told = _counted(_measured(study))
+    told = told[told["measure"] == OF_PERSON].astype({"concept": int})
+    told = told.groupby(["judgments", "concept"])["value"].mean()
+    for name, of_set in judged.sets.items():
+        if of_set.judges is None:
+            continue
+        for question in judged.people:
+            answers = judged.people[question].to_numpy()[of_set.judges]
+            for answer in sorted(pd.unique(answers[pd.notna(answers)]), key=str):
+                like = answers == answer
+                n = len(np.unique(of_set.judges[like]))
+                if n < fewest or like.all():
+                    continue
+                own, judges = of_set.triplets[like], of_set.judges[like]
+                scores = {
+                    "with their like": alignment.agreement(own, own, own=True),
+                    "with others": alignment.agreement(own, of_set.triplets[~like]),
+                }
+                of_people = {
+                    measure: pd.Series(each).groupby(judges).mean()
+                    for measure, each in scores.items()
+                }
+                of_people["with models"] = told[name].reindex(np.unique(judges)).dropna()
+                for measure, values in of_people.items():
+                    estimate = statistics.mean_interval(values)
+                    rows.append([study.name, name, question, answer, measure, *estimate, n])
+    keys = ["study", "judgments", "question", "answer", "measure"]
+    return pd.DataFrame(rows, columns=[*keys, *_ESTIMATE, "n"])
 
 
 def lda_contrast(study: Study) -> pd.DataFrame:

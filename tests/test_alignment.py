@@ -17,6 +17,7 @@ from convexlib.alignment import (
     CHANCE,
     PAIRS,
     NoiseCeiling,
+    agreement,
     ceiling_share,
     choice_counts,
     disagreement,
@@ -961,3 +962,17 @@ def test_what_knows_the_shares_is_at_the_ceiling_and_a_guess_at_chance() -> None
 def test_without_repeats_no_one_can_disagree() -> None:
     with pytest.raises(ValueError, match="no three objects twice"):
         disagreement_ceiling([[0, 1, 2], [0, 1, 3]])
+
+
+def test_agreement_without_ones_own_is_the_lower_end_of_the_ceiling() -> None:
+    shares = np.random.default_rng(0).dirichlet([1.0, 1.0, 1.0], size=30)
+    judgments = drawn_from(shares, 9, seed=1)
+    scores = agreement(judgments, judgments, own=True)
+    assert scores.mean() == pytest.approx(noise_ceiling(judgments).lower)
+    with_own = agreement(judgments, judgments)
+    assert with_own.mean() == pytest.approx(noise_ceiling(judgments).upper)
+
+
+def test_judgments_of_what_no_other_judged_are_at_chance() -> None:
+    found = agreement([[0, 1, 2], [5, 4, 3], [7, 8, 9]], [[0, 1, 2], [0, 2, 1], [3, 4, 5]])
+    np.testing.assert_allclose(found, [1 / 2, 0, 1 / 3])

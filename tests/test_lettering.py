@@ -95,7 +95,7 @@ def test_a_mistake_in_the_choices_is_named(tmp_path: Path, choice: str, message:
         ["typeface", *["control"] * 5, "arial", "arial"],
         [
             "triplet",
-            *lettering._ABOUT,
+            *lettering.ASKED,
             "['latn.a', 'latn.b', 'latn.c']",
             "['latn.a', 'latn.b', 'latn.d']",
         ],

@@ -32,6 +32,7 @@ FilePath = Annotated[Path, AfterValidator(beside_the_study_file)]
 
 
 _GROUPED = ("concepts", "groups")
+_ARRAYS = ("triplets", "similarity", "dimensions", "judges")
 
 
 class Judgments(NamedTuple):
@@ -48,6 +49,8 @@ class Judgments(NamedTuple):
         How badly the embedding fits the similarity, if it was scaled from it.
     ceiling : tuple of two floats, optional
         Lower and upper noise ceiling of the odd-one-out accuracy.
+    judges : ndarray of int, shape (n_triplets,), optional
+        Who judged each triplet, a row of the people.
     """
 
     triplets: np.ndarray
@@ -55,6 +58,7 @@ class Judgments(NamedTuple):
     dimensions: np.ndarray | None = None
     stress: float = float("nan")
     ceiling: tuple[float, float] | None = None
+    judges: np.ndarray | None = None
 
 
 class Human(NamedTuple):
@@ -77,6 +81,8 @@ class Human(NamedTuple):
     groups : list of str, optional
         What is held out as a whole where transforms are judged, of each reference image, such as
         its typeface; by default each stands alone.
+    people : DataFrame, optional
+        One row a person, and what is known of them: a column a question, as answered.
     """
 
     names: list[str]
@@ -85,6 +91,7 @@ class Human(NamedTuple):
     sets: Mapping[str, Judgments]
     concepts: list[str] | None = None
     groups: list[str] | None = None
+    people: pd.DataFrame | None = None
 
     @property
     def judgments(self) -> Judgments:
@@ -139,12 +146,14 @@ class Human(NamedTuple):
     def save(self, folder: Path) -> None:
         """Write it into a folder."""
         self.categories.to_parquet(folder / "categories.parquet")
+        if self.people is not None:
+            self.people.to_parquet(folder / "people.parquet")
         arrays = {"shown": self.shown}
         about: dict[str, Any] = {name: getattr(self, name) for name in ("names", *_GROUPED)}
         about["sets"] = {}
         for name, judged in self.sets.items():
             about["sets"][name] = {"stress": judged.stress, "ceiling": judged.ceiling}
-            for field in ("triplets", "similarity", "dimensions"):
+            for field in _ARRAYS:
                 if (array := getattr(judged, field)) is not None:
                     # safetensors writes the memory as it lies.
                     arrays[f"{field} {name}"] = np.ascontiguousarray(array)
@@ -158,15 +167,17 @@ class Human(NamedTuple):
         arrays = load_file(folder / "judgments.safetensors")
         sets = {
             name: Judgments(
-                *(arrays.get(f"{field} {name}") for field in Judgments._fields[:3]),
+                **{field: arrays.get(f"{field} {name}") for field in _ARRAYS},
                 stress=of_set["stress"],
                 ceiling=of_set["ceiling"] and tuple(of_set["ceiling"]),
             )
             for name, of_set in about["sets"].items()
         }
         categories = pd.read_parquet(folder / "categories.parquet")
-        grouped = (about[name] for name in _GROUPED)
-        return cls(about["names"], arrays["shown"], categories, sets, *grouped)
+        grouped = {name: about[name] for name in _GROUPED}
+        file = folder / "people.parquet"
+        people = pd.read_parquet(file) if file.exists() else None
+        return cls(about["names"], arrays["shown"], categories, sets, **grouped, people=people)
 
 
 class Stimuli(BaseModel):

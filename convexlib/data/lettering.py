@@ -45,13 +45,14 @@ FACES = {
 N_JUDGED = 8
 """Letters of a typeface that were judged, in all 56 threes."""
 
-_ABOUT = {
+ASKED = {
     "age": "age",
     "design skills": "design_skills",
     "native in script": "native",
     "fluent in script": "fluent",
     "reading skills": "reading_skills",
 }
+"""What people were asked about themselves, and what it is called here."""
 _PREFIX = re.compile(r"^\w+\.")  # of a letter, that of its script, as in "latn.b"
 _PATH = re.compile(r"<path\b[^>]*?\bd=\"([^\"]+)\"")
 _USE = re.compile(r"<use\b[^>]*>")
@@ -105,7 +106,7 @@ def read_choices(path: Path) -> pd.DataFrame:
     for name, letters in {"first": first, "second": second, "odd": odd}.items():
         found[name] = pd.Series(letters).str.replace(_PREFIX, "", regex=True)
     found["sitting"] = table.index[sitting]
-    return pd.DataFrame(found).join(people[list(_ABOUT)].rename(columns=_ABOUT), on="sitting")
+    return pd.DataFrame(found).join(people[list(ASKED)].rename(columns=ASKED), on="sitting")
 
 
 def drawing(folder: Path, script: str, typeface: str, letter: str) -> Path:

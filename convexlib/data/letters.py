@@ -140,8 +140,13 @@ class Stimuli(data.Stimuli):
         place = pd.MultiIndex.from_frame(of_reference[keys])
         sets = {}
         for script in SCRIPTS:
-            triplets = self._triplets(script, place)
-            sets[script.capitalize()] = data.Judgments(triplets, ceiling=noise_ceiling(triplets))
+            chosen = self._choices(script)
+            triplets = _rows(chosen, place)
+            sets[script.capitalize()] = data.Judgments(
+                triplets,
+                ceiling=noise_ceiling(triplets),
+                judges=pd.Index(people()["sitting"]).get_indexer(chosen["sitting"]),
+            )
         rated = place.get_indexer([(CAPITALS, CAPITALS_FACE, c) for c in string.ascii_uppercase])
         sets[CAPITALS.capitalize()] = data.Judgments(rated[triplets_from_similarity(ratings())])
         group = {letter: shapes for shapes in GROUPS for letter in shapes}
@@ -152,21 +157,16 @@ class Stimuli(data.Stimuli):
             sets=sets,
             concepts=of_reference[self.CONCEPT].tolist(),
             groups=of_reference["typeface"].tolist(),
+            people=people().drop(columns="sitting"),
         )
 
     def _typefaces(self, script: str) -> list[str]:
         of_script = choices().query("script == @script")["typeface"]
         return sorted(of_script.unique())[: self.typefaces]
 
-    def _triplets(self, script: str, place: pd.MultiIndex) -> np.ndarray:
-        """Choices about the letters of a script, as rows of the reference images."""
-        chosen = choices()
-        chosen = chosen[chosen["typeface"].isin(self._typefaces(script))].query("script == @script")
-        columns = [
-            place.get_indexer(pd.MultiIndex.from_frame(chosen[["script", "typeface", name]]))
-            for name in ("first", "second", "odd")
-        ]
-        return np.stack(columns, axis=1)
+    def _choices(self, script: str) -> pd.DataFrame:
+        chosen = choices().query("script == @script")
+        return chosen[chosen["typeface"].isin(self._typefaces(script))]
 
     def _latin(self) -> pd.DataFrame:
         """All letters of the judged Latin typefaces."""
@@ -196,6 +196,22 @@ class Stimuli(data.Stimuli):
 def choices() -> pd.DataFrame:
     """All choices; see `lettering.read_choices`."""
     return lettering.read_choices(downloads.find(CHOICES))
+
+
+@cache
+def people() -> pd.DataFrame:
+    """Who sat down to judge, one row a sitting: its number, and what was asked."""
+    columns = ["sitting", *lettering.ASKED.values()]
+    return choices()[columns].drop_duplicates("sitting", ignore_index=True)
+
+
+def _rows(chosen: pd.DataFrame, place: pd.MultiIndex) -> np.ndarray:
+    """Choices as rows of the reference images, (n, 3)."""
+    columns = [
+        place.get_indexer(pd.MultiIndex.from_frame(chosen[["script", "typeface", name]]))
+        for name in ("first", "second", "odd")
+    ]
+    return np.stack(columns, axis=1)
 
 
 @cache
