@@ -51,6 +51,7 @@ def notebooks(study: Study) -> list[str]:
         and header.get("trains", about.TRAINS) == about.TRAINS
         and header.get("repeated", about.REPEATED) == about.REPEATED
         and header.get("several-judgments", about.n_sets > 1) == (about.n_sets > 1)
+        and (bool(study.poolings) or not header.get("compared-poolings"))
     ]
 
 
@@ -100,6 +101,9 @@ def executed(study: Study, name: str) -> Result:
             + ", ".join(notebooks(study))
         )
     source, kind = _source(name), study.stimuli.kind
+    measured = pipeline.all_measures(study)
+    if _notebooks()[name].get("compared-poolings"):
+        measured |= {p: pipeline.all_measures(pooled) for p, pooled in study.poolings.items()}
     by = {
         "stimuli": study.stimuli.model_dump(mode="json"),
         "models": [asdict(replace(m, source=None, recipe=None)) for m in study.models],
@@ -111,7 +115,7 @@ def executed(study: Study, name: str) -> Result:
             "study": Known(study, by=by),
             "name": name,
             "source": Known(source, by=partial(_described, source, kind)),
-            "measures": pipeline.all_measures(study),
+            "measures": measured,
         },
         chosen={"data": kind},
         job=f"notebooks_{notebooks(study).index(name) % _PROCESSES}",

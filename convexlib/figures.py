@@ -396,6 +396,56 @@ def pictures(
     return figure
 
 
+def odd_shares(table: pd.DataFrame, *, n_columns: int = 4) -> Figure:
+    """Three objects a facet, and below each how often each source finds it odd.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row an object and source: three (which facet), name, image (an array, or None: then the
+        name stands there), source and share, in [0, 1].
+    n_columns : int, default=4
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"three": 1, "name": [*"bdo"], "image": None, "source": "people"})
+    >>> len(odd_shares(table.assign(share=[0.1, 0.2, 0.7])).axes[0].patches)
+    3
+    """
+    if table.empty:
+        return _say(_MISSING)
+    threes, sources = [*table["three"].unique()], [*table["source"].unique()]
+    n_rows = -(-len(threes) // n_columns)
+    figure, axes = plt.subplots(n_rows, n_columns, squeeze=False, sharey=True, layout="constrained")
+    figure.set_size_inches(WIDTH, 0.6 + 1.5 * n_rows)
+    width = 0.8 / len(sources)
+    greys = np.linspace(0, 1, max(2, len(sources))).astype(str)
+    for ax, three in zip(axes.ravel(), threes, strict=False):
+        of_three = table[table["three"] == three]
+        objects = of_three.drop_duplicates("name")
+        for at, name, image in zip(range(3), objects["name"], objects["image"], strict=False):
+            if image is None:
+                ax.text(at, 1.3, name, ha="center", va="center", fontsize=7, wrap=True)
+            else:
+                _show(ax, image, 26, (at, 1.3))
+        for number, source in enumerate(sources):
+            shares = of_three.loc[of_three["source"] == source, "share"]
+            left = np.arange(len(shares)) + (number - (len(sources) - 1) / 2) * width
+            look = {"color": greys[number], "edgecolor": "k", "linewidth": 0.6}
+            ax.bar(left, shares, width, label=_label(source), **look)
+        ax.set(xticks=[], ylim=(0, 1.6), yticks=[0, 0.5, 1], xlim=(-0.5, 2.5))
+        ax.grid(axis="x", visible=False)
+    for ax in axes.ravel()[len(threes) :]:
+        ax.set_axis_off()
+    figure.supylabel("share that finds it odd")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
 class _Grid(sns.FacetGrid):
     def tight_layout(self, *_: Any, **__: Any) -> "_Grid":
         """Leave the layout, which takes long, to the figure, which does it once."""

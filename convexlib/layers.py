@@ -214,8 +214,15 @@ def scores(
 
 
 def rsa(layer: Layer, features: np.ndarray, similarity: np.ndarray) -> float:
-    """Correlation with human similarities, NaN where the space has none."""
+    """Correlation with human similarities, as far as there are any; NaN if the space has none."""
+    known = in_similarity(similarity)
+    features, similarity = features[known], similarity[np.ix_(known, known)]
     return defined(rsa_score, features, similarity, if_alike=np.nan, metric=layer.similarity)
+
+
+def in_similarity(similarity: np.ndarray) -> np.ndarray:
+    """Which objects have a similarity to any other, bool (n_objects,)."""
+    return (np.isfinite(similarity) & ~np.eye(len(similarity), dtype=bool)).any(axis=1)
 
 
 def defined(
@@ -312,14 +319,27 @@ def fit(
     checks.Undefined
         If there is nothing to fit to.
     """
-    transform = AlignmentTransform(kind, lmbda=options.lmbda)
     folds, halves = object_splits(triplets, len(reference), options, human), _halves(triplets)
     sets = [*(training for training, _ in (*folds, *halves)), triplets]
+    return Fits.of(fitted_to(kind, reference, sets, options), folds, halves)
+
+
+def fitted_to(
+    kind: str, reference: np.ndarray, sets: Sequence[np.ndarray], options: Transform
+) -> "list[AlignmentTransform]":
+    """A transform fitted to each of these sets of triplets.
+
+    Raises
+    ------
+    checks.Undefined
+        If there is nothing to fit to.
+    """
+    if reference.size >= _LARGE:
+        reference = reference.astype(np.float32)
     with warnings.catch_warnings():
         # Where a transform leaves nothing, all rows are alike, and what is measured is at chance.
         warnings.simplefilter("ignore", CollapseWarning)
-        fitted = fit_each(transform, reference, sets)
-    return Fits.of(fitted, folds, halves)
+        return fit_each(AlignmentTransform(kind, lmbda=options.lmbda), reference, sets)
 
 
 def fit_all(layer: Layer, options: Transform) -> dict[str, np.ndarray]:
@@ -327,12 +347,9 @@ def fit_all(layer: Layer, options: Transform) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     if not layer.is_finite() or checks.alike(layer.reference):
         return arrays  # nothing to fit to
-    reference = layer.reference
-    if reference.size >= _LARGE:
-        reference = reference.astype(np.float32)
     for kind in options.kinds:
         try:
-            fits = fit(kind, reference, layer.triplets, options, layer.human)
+            fits = fit(kind, layer.reference, layer.triplets, options, layer.human)
         except checks.Undefined as error:
             layer.warn(f"allows no fit of the {kind} transform, which is NaN there: {error}")
             arrays[f"{kind} undefined"] = np.zeros(1)
@@ -480,9 +497,12 @@ def check(human: Human, settings: Measures) -> None:
             if len(similarity) != n_concepts:
                 raise ValueError(
                     f"similarity is of {len(similarity)} concepts, but there are {n_concepts}; "
-                    "give the similarities of all"
+                    "give the similarities of all, NaN where none is known"
                 )
-            if not (np.isfinite(similarity) | np.eye(n_concepts, dtype=bool)).all():
+            known = in_similarity(similarity)
+            similarity = similarity[np.ix_(known, known)]
+            own = np.eye(len(similarity), dtype=bool)
+            if known.sum() < 3 or not (np.isfinite(similarity) | own).all():
                 raise ValueError("similarity holds NaN or infinity; leave those concepts out")
         if judged.dimensions is not None and not 4 <= n_concepts == len(judged.dimensions):
             raise ValueError(

@@ -82,7 +82,7 @@ def representations(study: Study, model: Model) -> Result:
     """Pooled representations of the test and reference images at every layer of a model."""
     if model.is_features:
         return Result(
-            f"{study.name}/representations/{model.id}",
+            f"{study.name}/representations/{_pooled(study, model)}",
             _take,
             {
                 "features": _found(model),
@@ -92,7 +92,7 @@ def representations(study: Study, model: Model) -> Result:
             job=_job("represent", model),
         )
     return Result(
-        f"{study.name}/representations/{model.id}",
+        f"{study.name}/representations/{_pooled(study, model)}",
         _represent,
         _model_and_images(study, model) | {"precision": study.file.measures.precision},
         resumes=True,
@@ -105,7 +105,7 @@ def representations(study: Study, model: Model) -> Result:
 def transforms(study: Study, model: Model) -> Result:
     """Alignment transforms, fitted at every layer of a model."""
     return Result(
-        f"{study.name}/transforms/{model.id}",
+        f"{study.name}/transforms/{_pooled(study, model)}",
         _fit,
         {
             "representations": representations(study, model),
@@ -132,13 +132,13 @@ def measure(study: Study, model: Model, name: str) -> Result:
     }
     if "convexlib.layers.convexity" in reached:
         inputs["n_neighbors"] = settings.n_neighbors
-    if "convexlib.layers.fit" in reached:
+    if "convexlib.layers.fitted_to" in reached:
         inputs["options"] = settings.transform
     if "convexlib.layers.spaces" in reached:
         inputs |= {"transforms": transforms(study, model), "options": settings.transform}
         writer = _measure_transformed
     return Result(
-        f"{study.name}/measures/{name}/{model.id}",
+        f"{study.name}/measures/{name}/{_pooled(study, model)}",
         writer,
         inputs,
         chosen={"measures": name},
@@ -150,7 +150,7 @@ def measure(study: Study, model: Model, name: str) -> Result:
 def all_measures(study: Study) -> dict[str, dict[str, Result]]:
     """Of each model, by id, what each file of `measures` measures of it."""
     return {
-        model.id: {name: measure(study, model, name) for name in measures.names()}
+        model.id: {n: measure(study, model, n) for n in study.measures or measures.names()}
         for model in study.models
     }
 
@@ -174,6 +174,15 @@ def judged(study: Study) -> Human:
     return Human.load(human(study).get())
 
 
+def last_layer(study: Study, model: Model) -> "Layer":
+    """The last layer of a model, as its measures saw it."""
+    from convexlib.models.representations import n_layers
+
+    folder = representations(study, model).get()
+    options = {"similarity": study.file.measures.similarity}
+    return _layer(folder, n_layers(folder / "test") - 1, judged(study), model.id, **options)
+
+
 def _write_stimuli(folder: Path, *, settings: data.Stimuli) -> None:
     splits = import_module(f"convexlib.data.{settings.kind}").Stimuli.splits(settings)
     arrays = {}
@@ -192,9 +201,10 @@ def _write_human(folder: Path, *, stimuli: Path, settings: data.Stimuli) -> None
 
 
 def _train(folder: Path, *, stimuli: Path, seed: int, recipe: Recipe, start: Path | None) -> None:
-    from convexlib.models.training import SPLITS, train
+    from convexlib.models.training import train
 
-    splits = {s: (_read_images(stimuli, s, None), _read_labels(stimuli, s)) for s in SPLITS}
+    names = sorted(path.stem for path in stimuli.glob("*.parquet") if path.stem != "reference")
+    splits = {s: (_read_images(stimuli, s, None), _read_labels(stimuli, s)) for s in names}
     train(
         folder,
         splits=splits,
@@ -287,14 +297,22 @@ def _write_rows(folder: Path, name: str, layers: Iterable["Layer"]) -> None:
 
 def _layers(representations: Path, human: Human, model: str, **distances: Any) -> Iterator["Layer"]:
     """The layers of a model, one at a time in memory."""
+    from convexlib.models.representations import n_layers
+
+    for number in range(n_layers(representations / "test")):
+        yield _layer(representations, number, human, model, **distances)
+
+
+def _layer(
+    representations: Path, number: int, human: Human, model: str, **distances: Any
+) -> "Layer":
     from convexlib.layers import Layer
-    from convexlib.models.representations import load, n_layers
+    from convexlib.models.representations import load
 
     test, reference = representations / "test", representations / "reference"
     reference = reference if reference.is_dir() else test
-    for number in range(n_layers(test)):
-        layer = load(test, number), load(reference, number)
-        yield Layer.of(*layer, human, name=f"layer {number} of {model}", **distances)
+    layer = load(test, number), load(reference, number)
+    return Layer.of(*layer, human, name=f"layer {number} of {model}", **distances)
 
 
 def _try(folder: Path, *, checkpoint: Path, stimuli: Path, root: Path | None, pooling: str) -> None:
@@ -326,6 +344,11 @@ def _job(command: str, model: Model) -> str:
     if model.recipe is None:
         return f"{command}_{'added-' * model.added}{model.id}"
     return f"{command}_{model.attributes['family']}-{model.attributes['size']}"
+
+
+def _pooled(study: Study, model: Model) -> str:
+    """A model, and the pooling where it is but one of several to compare."""
+    return f"{model.id}-{study.file.measures.pooling}" if study.measures else model.id
 
 
 def _size(model: Model) -> int:

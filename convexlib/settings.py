@@ -127,10 +127,17 @@ class Transform(_Settings):
     n_repeats: int = Field(1, ge=1)
 
 
-class Measures(_Settings):
-    """How representations are computed, pooled and measured."""
+Pooling = Literal["mean", "cls", "tokens"]
 
-    pooling: Literal["mean", "cls", "tokens"] = "mean"
+
+class Measures(_Settings):
+    """How representations are computed, pooled and measured.
+
+    A page shows what the conclusions would be by each of the `compared_poolings`.
+    """
+
+    pooling: Pooling = "mean"
+    compared_poolings: tuple[Pooling, ...] = ()
     precision: Precision = "single"
     n_neighbors: int = Field(10, ge=1)
     similarity: Literal["cosine", "dot", "euclidean"] = "cosine"

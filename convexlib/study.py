@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,9 @@ from convexlib.store import ROOT
 
 if TYPE_CHECKING:
     from convexlib.data.downloads import Source
+
+CONCLUSIVE = ("convexity", "odd_one_out", "held_out_odd_one_out")
+"""What is measured of a study by other poolings: files of `measures`."""
 
 ADDED = "added"
 """The size of a model that the reader added: it belongs to none of the study's sizes."""
@@ -140,12 +143,29 @@ class Study:
     """A study file together with the models chosen from it and added to it.
 
     `choice` is how it was asked for: ``load(**study.choice)`` gives the same study again.
+    `measures` are files of `measures`; all of them, if none is named.
     """
 
     name: str
     file: StudyFile
     models: tuple[Model, ...]
     choice: Mapping[str, Any]
+    measures: tuple[str, ...] = ()
+
+    @cached_property
+    def poolings(self) -> dict[str, "Study"]:
+        """The same study by each of the poolings to compare, as far as conclusions need it."""
+        settings = self.file.measures
+        return {
+            pooling: replace(
+                self,
+                file=self.file.model_copy(
+                    update={"measures": settings.model_copy(update={"pooling": pooling})}
+                ),
+                measures=CONCLUSIVE,
+            )
+            for pooling in settings.compared_poolings
+        }
 
     @property
     def stimuli(self) -> Stimuli:

@@ -1,7 +1,7 @@
 """Study to tidy DataFrame: one function a question. Tables only join what was measured."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from itertools import combinations
 from typing import Any
@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from PIL import Image
+from scipy.spatial.distance import jensenshannon
 
 from convexlib import alignment, measures, pipeline, statistics
 from convexlib.layers import ORIGINAL
 from convexlib.measures.carried_over import FITTED_TO
 from convexlib.measures.dimensions import PREDICTED
+from convexlib.measures.disagreement import told
 from convexlib.measures.people import OF_PERSON
 from convexlib.models import families
 from convexlib.settings import VARIANTS
@@ -141,6 +143,12 @@ def by_judgments(study: Study) -> pd.DataFrame:
 def _of_layers(study: Study) -> pd.DataFrame:
     table = _measured(study)
     return table[table["kind"] == ""].drop(columns=["kind", "concept"])
+
+
+def by_pooling(study: Study, table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:
+    """A table of the study by each of the poolings that it compares, and pooling, which it is."""
+    pooled = [table(each).assign(pooling=name) for name, each in study.poolings.items()]
+    return pd.concat(pooled, ignore_index=True)
 
 
 def concept_measures(study: Study) -> pd.DataFrame:
@@ -359,7 +367,9 @@ def carried_over(study: Study) -> pd.DataFrame:
         One row a part, variant, space, set that it was fitted to (source) and set that it is judged
         on (target): value, the gain over the original space on the very same triplets, with the
         columns of `transform_summary`. Spaces are the transforms and, fitted to choices that were
-        shuffled, "naive shuffled" and "global shuffled". On its own set, what folds hold out.
+        shuffled, "naive shuffled" and "global shuffled". On its own set, what folds hold out; and
+        where a concept has several reference images, target is also `UNSEEN`, concepts that a
+        transform was not fitted to.
     """
     table = _measured(study)
     table = table[table["kind"] == FITTED_TO]
@@ -397,6 +407,101 @@ def disagreement(study: Study) -> pd.DataFrame:
     }
     keys = zip(found["judgments"], found["measure"], strict=True)
     return found.assign(ceiling=[ceilings[key] for key in keys])
+
+
+PEOPLE = "people"
+"""What stands for people where they are compared with variants of models."""
+
+
+def parting(study: Study, *, n_threes: int = 12) -> pd.DataFrame:
+    """Three objects each of which models and people find odd with the least alike shares.
+
+    Of the first set of judgments; of models the last layer, at the temperature that fits it, and
+    means over all of a variant. Shares are compared by the Jensen-Shannon divergence.
+
+    Returns
+    -------
+    DataFrame
+        One row a three objects, object and source ("people", then variants): three (its rank),
+        name and image of the object (None where it may not be shown), source, share (how often it
+        is the odd one), divergence (of people and the mean of all models, in bits).
+    """
+    threes, counts, models = _told(study)
+    people = counts / counts.sum(axis=1, keepdims=True)
+    divergence = jensenshannon(people, np.mean([*models["likely"]], axis=0), axis=1, base=2) ** 2
+    shares = {PEOPLE: people}
+    for variant, of_variant in models.groupby("variant", sort=False)["likely"]:
+        shares[variant] = np.mean([*of_variant], axis=0)
+    shown = study.stimuli.MAY_SHOW
+    images = pipeline.images(study, "reference")[0] if shown else None
+    rows = [
+        {
+            "three": rank,
+            "name": pipeline.judged(study).names[row],
+            "image": _thumbnail(images[row]) if shown else None,
+            "source": source,
+            "share": of_source[number, 2 - place],  # it is odd where the other two are kept
+            "divergence": divergence[number],
+        }
+        for rank, number in enumerate(np.argsort(-divergence, kind="stable")[:n_threes], start=1)
+        for place, row in enumerate(threes[number].tolist())
+        for source, of_source in shares.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def kept_together(study: Study, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """How often people keep two concepts together, and how likely models hold it.
+
+    Of the first set of judgments; of models the last layer, at the temperature that fits it.
+
+    Parameters
+    ----------
+    study : Study
+    pairs : iterable of two names of concepts
+
+    Returns
+    -------
+    DataFrame
+        One row a pair that was judged, and source ("people", then variants): pair ("b, d"),
+        source, value, with a 95 % interval, and n. Those of people are for other units that folds
+        hold out, such as typefaces, those of models for other kinds of models.
+    """
+    judged = pipeline.judged(study)
+    concept = np.asarray(judged.concept)
+    groups = judged.held_together
+    groups = np.arange(len(concept)) if groups is None else groups
+    threes, counts, models = _told(study)
+    sides, found = np.array([[0, 1], [0, 2], [1, 2]]), []
+    for pair in pairs:
+        both = concept[threes[:, sides]]  # (n_threes, 3 pairs, 2)
+        is_pair = (np.sort(both, axis=2) == sorted(pair)).all(axis=2)
+        if not is_pair.any():
+            continue
+        people = (counts / counts.sum(axis=1, keepdims=True))[is_pair]
+        means = pd.Series(people).groupby(groups[threes[is_pair.any(axis=1), 0]]).mean()
+        name = ", ".join(pair)
+        own = [study.name, name, PEOPLE, *statistics.mean_interval(means), len(means)]
+        found.append(pd.DataFrame([own], columns=["study", "pair", "source", *_ESTIMATE, "n"]))
+        values = [likely[is_pair].mean() for likely in models["likely"]]
+        of_models = models.assign(value=values, pair=name).rename(columns={"variant": "source"})
+        found.append(_over_models(of_models, ["study", "pair", "source"]))
+    return pd.concat(found) if found else pd.DataFrame(columns=["pair", "source", *_ESTIMATE, "n"])
+
+
+@cache
+def _told(study: Study) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """Threes of the first set, choices of people, and what the last layer of each model says."""
+    likely, judged = {}, pipeline.judged(study)
+    for model in study.models:
+        if model.counted:
+            layer = pipeline.last_layer(study, model)
+            threes, counts, likely[model.id] = told(layer, judged.judgments)
+    table = _whose(study)
+    table = table[table["id"].isin([*likely])]
+    table = table.assign(likely=[likely[model] for model in table["id"]])
+    told_apart = [np.isfinite(each).all() for each in table["likely"]]
+    return threes, counts, table[told_apart]
 
 
 def whose_judgments(study: Study, *, fewest: int = 20) -> pd.DataFrame:
@@ -715,15 +820,17 @@ def training(study: Study) -> pd.DataFrame:
     -------
     DataFrame
         The attributes of the model, seed, and task (what it was trained for), score ("accuracy"
-        or "explained variance"), test_score, n_steps, n_parameters, and curve: a list of dicts
-        with epoch, training_loss and validation_score.
+        or "explained variance"), test_score, undistorted_score (of the test images as they are
+        before any jitter, where a study has such), n_steps, n_parameters, and curve: a list of
+        dicts with epoch, training_loss and validation_score.
     """
-    rows, kept = [], ["score", "test_score", "n_steps", "n_parameters", "curve"]
+    rows, scores = [], ["score", "test_score", "undistorted_score"]
+    kept = [*scores, "n_steps", "n_parameters", "curve"]
     for model in (model for model in study.models if model.recipe):
         folder = pipeline.checkpoint(study, model).get()
         record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
         about = {"study": study.name, "model": model.name, **model.attributes, "seed": model.seed}
-        rows.append(about | {"task": record["objective"]} | {key: record[key] for key in kept})
+        rows.append(about | {"task": record["objective"]} | {key: record.get(key) for key in kept})
     return pd.DataFrame(rows, columns=[*_model(study), "seed", "task", *kept])
 
 
@@ -737,9 +844,11 @@ def training_curves(study: Study) -> pd.DataFrame:
 def training_summary(study: Study) -> pd.DataFrame:
     """For the reader: what each model was trained on and its test score over seeds."""
     keys = ["family", "size", "variant", "task", "score"]
-    grouped = training(study).groupby(keys, sort=False)["test_score"]
+    grouped = training(study).groupby(keys, sort=False)
     names = {"mean": "test score", "min": "lowest", "max": "highest"}
-    return grouped.agg([*names]).rename(columns=names).reset_index()
+    found = grouped["test_score"].agg([*names]).rename(columns=names)
+    undistorted = grouped["undistorted_score"].mean().rename("undistorted")
+    return found.join(undistorted.dropna(), how="left").dropna(axis=1, how="all").reset_index()
 
 
 def estimate(table: pd.DataFrame, **where: str) -> statistics.Estimate:

@@ -21,6 +21,7 @@ from convexlib import study as studies
 from convexlib.store import ROOT
 
 TINY = ROOT / "tests" / "tiny.yaml"
+TINY_LETTERS = ROOT / "tests" / "tiny_letters.yaml"
 BIN = Path(sys.executable).parent
 
 # timm is an extra, with an environment of its own: make timm.
@@ -31,7 +32,9 @@ collect_ignore = [] if find_spec("timm") else ["test_timm.py"]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs a run of the workflow or a browser is slow, wherever it stands."""
     for item in items:
-        if {"workflow", "run", "browser"} & {*getattr(item, "fixturenames", ())}:
+        if {"workflow", "letters_workflow", "run", "browser"} & {
+            *getattr(item, "fixturenames", ())
+        }:
             item.add_marker("slow")
 
 
@@ -151,6 +154,15 @@ def check_book(workflow: Workflow, study: studies.Study) -> None:
 def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """The miniature study, run from nothing to the rendered site."""
     workflow = Workflow(tmp_path_factory.mktemp("workflow"))
+    workflow.run()
+    return workflow
+
+
+@pytest.fixture(scope="session")
+def letters_workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """The letters in miniature, run from nothing to the rendered site."""
+    data("letters")
+    workflow = Workflow(tmp_path_factory.mktemp("letters"), TINY_LETTERS)
     workflow.run()
     return workflow
 

@@ -1,6 +1,6 @@
-"""Every page of the site in a real browser, on a desk and on a phone.
+"""Every page of sites in a real browser, on a desk and on a phone.
 
-The site is that of the miniature study, or the one that CONVEXLIB_SITE names.
+They are those of the miniature studies; CONVEXLIB_SITE names one of the colours instead of the first.
 """
 
 import os
@@ -14,13 +14,22 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from convexlib import book
+from convexlib import study as studies
 from convexlib.store import ROOT
-from tests.conftest import Workflow
+from tests.conftest import TINY, TINY_LETTERS, Workflow
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-OF_OTHER_STUDIES = {f"notebooks/{kind}_study" for kind in ("images92", "things", "folder")}
-PAGES = [TOC["root"], *(c["file"] for part in TOC["parts"] for c in part["chapters"])]
-PAGES = [page for page in PAGES if page not in OF_OTHER_STUDIES]
+
+
+def pages(study: Path) -> list[str]:
+    """Of the site of a study, as its address has them."""
+    every = [TOC["root"], *(c["file"] for part in TOC["parts"] for c in part["chapters"])]
+    notebooks = [f"notebooks/{name}" for name in book.notebooks(studies.load(str(study)))]
+    return [page for page in every if page.startswith("book/") or page in notebooks]
+
+
+PAGES = {study.stem: pages(study) for study in (TINY, TINY_LETTERS)}
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1400, "height": 900}
 
 
@@ -29,12 +38,19 @@ class _Silent(SimpleHTTPRequestHandler):
         pass
 
 
+@pytest.fixture(scope="module", params=[*PAGES])
+def study(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def address(request: pytest.FixtureRequest) -> Iterator[str]:
-    if site := os.environ.get("CONVEXLIB_SITE"):
+def address(study: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    site = os.environ.get("CONVEXLIB_SITE")
+    if study == TINY.stem and site:
         folder = Path(site).resolve()
     else:
-        workflow: Workflow = request.getfixturevalue("workflow")
+        fixture = {TINY.stem: "workflow", TINY_LETTERS.stem: "letters_workflow"}[study]
+        workflow: Workflow = request.getfixturevalue(fixture)
         folder = workflow.site
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -59,8 +75,12 @@ def page(browser: Browser) -> Iterator[Page]:
     page.close()
 
 
+@pytest.mark.parametrize(
+    ("study", "name"),
+    [(study, name) for study in PAGES for name in PAGES[study]],
+    indirect=["study"],
+)
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
-@pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_whole(page: Page, address: str, name: str, viewport: dict[str, int]) -> None:
     problems: list[str] = []
 
@@ -97,8 +117,10 @@ def test_a_page_is_whole(page: Page, address: str, name: str, viewport: dict[str
     assert raw == 0
 
 
-def test_figures_have_captions_and_all_code_is_under_one_fold(page: Page, address: str) -> None:
-    for name in PAGES:
+def test_figures_have_captions_and_all_code_is_under_one_fold(
+    page: Page, address: str, study: str
+) -> None:
+    for name in PAGES[study]:
         if not name.startswith("notebooks/"):
             continue
         page.goto(f"{address}/{name}.html", wait_until="networkidle")

@@ -43,6 +43,7 @@ class Judgments(NamedTuple):
     triplets : ndarray of int, shape (n_triplets, 3)
         Rows of the reference images; columns 0 and 1 are the pair that was kept together.
     similarity : ndarray of shape (n_concepts, n_concepts), optional
+        Of the reference images; NaN in rows and columns of those of which none is known.
     dimensions : ndarray of shape (n_concepts, n_dimensions), optional
         A human embedding.
     stress : float
@@ -257,8 +258,9 @@ class Stimuli(BaseModel):
         """Images and labels of every split.
 
         At least "test", whose classes are judged for convexity, and "reference", to which the
-        judgments refer. Images are an array, or None where the labels have a column `PATH` with
-        the file of each.
+        judgments refer; where models are trained, "train" and "validation", and others that they
+        are tested on besides. Images are an array, or None where the labels have a column `PATH`
+        with the file of each.
         """
         raise NotImplementedError
 

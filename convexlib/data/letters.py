@@ -58,9 +58,9 @@ GROUPS = ("aszx", "eoc", "rvw", "nmu", "dhkb", "tilf", "gpqjy")
 
 CHARACTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 
-VALIDATION = ("Caladea-Regular", "Caladea-Bold", "FjallaOne-Regular")
+VALIDATION = ("Caladea-Regular", "Caladea-Bold", "DejaVuSans", "DejaVuSans-Bold")
 VALIDATION += ("DejaVuSansMono", "DejaVuSansMono-Bold")
-"""Faces by which settings are fixed: whole families, with serifs, condensed and of one width."""
+"""Faces by which settings are fixed: with serifs, without, and of one width."""
 
 CAPITALS_FACE = "Caladea-Regular"
 """In which the rated capitals are shown, since it is not known which one the raters saw."""
@@ -119,7 +119,8 @@ class Stimuli(data.Stimuli):
             name: _jittered(letters, n, [self.seed, stream])
             for stream, (name, (letters, n)) in enumerate(of_split.items())
         }
-        return drawn | {"reference": _plain(self._judged())}
+        plain = {"undistorted": self._latin(), "reference": self._judged()}
+        return drawn | {name: _plain(letters) for name, letters in plain.items()}
 
     def images_depend_on(self) -> dict[str, Any]:
         return {"drawings": _DRAWN, **self.model_dump(mode="json")}
@@ -148,7 +149,10 @@ class Stimuli(data.Stimuli):
                 judges=pd.Index(people()["sitting"]).get_indexer(chosen["sitting"]),
             )
         rated = place.get_indexer([(CAPITALS, CAPITALS_FACE, c) for c in string.ascii_uppercase])
-        sets[CAPITALS.capitalize()] = data.Judgments(rated[triplets_from_similarity(ratings())])
+        similarity = np.full((len(of_reference), len(of_reference)), np.nan)
+        similarity[np.ix_(rated, rated)] = ratings()
+        judged = data.Judgments(rated[triplets_from_similarity(ratings())], similarity)
+        sets[CAPITALS.capitalize()] = judged
         group = {letter: shapes for shapes in GROUPS for letter in shapes}
         return data.Human(
             names=[" ".join(row) for row in of_reference[keys].itertuples(index=False)],
@@ -286,11 +290,11 @@ def _jittered(
     letters = letters.loc[letters.index.repeat(n_each)].reset_index(drop=True)
     n = len(letters)
     labels = letters.drop(columns="outline").assign(
-        x=rng.uniform(-2, 2, n),  # pixels
-        y=rng.uniform(-2, 2, n),
-        size=np.exp(rng.uniform(-0.15, 0.15, n)),
-        slant=rng.uniform(-0.2, 0.2, n),
-        weight=rng.uniform(-0.2, 0.4, n),  # pixels
+        x=rng.uniform(-1, 1, n),  # pixels
+        y=rng.uniform(-1, 1, n),
+        size=np.exp(rng.uniform(-0.1, 0.1, n)),
+        slant=rng.uniform(-0.1, 0.1, n),
+        weight=rng.uniform(-0.1, 0.2, n),  # pixels
         paper=rng.uniform(0.7, 1.0, n),
         contrast=rng.uniform(0.5, 1.0, n),  # of ink, as a share of the paper
         noise=rng.uniform(0.0, 0.04, n),

@@ -11,6 +11,7 @@ from convexlib.alignment import (
     fit_temperature,
     odd_one_out_probabilities,
 )
+from convexlib.data import Judgments
 from convexlib.layers import ORIGINAL, Layer, Measure, Row
 
 MEASURES = {
@@ -20,21 +21,38 @@ MEASURES = {
     "entropy_correlation": Measure("rank correlation\nof entropies", (-1, 1), chance=0.0),
 }
 
+FEWEST_CHOICES = 5
+"""Of the same three objects, from which on they say how people disagree."""
+
 
 def rows(layer: Layer) -> Iterator[Row]:
     """With each set of judgments that has repeats, at the temperature that fits it best."""
     for name, judged in layer.human.sets.items():
-        threes, counts = choice_counts(judged.triplets)
-        repeated = counts.sum(axis=1) > 1
-        if not repeated.any():
-            continue
-        threes, counts = threes[repeated], counts[repeated]
-        options = {"if_alike": np.inf, "similarity": layer.similarity}
-        warmth = layers.defined(fit_temperature, layer.reference, judged.triplets, **options)
-        if np.isfinite(warmth) and warmth > 0:
-            options = {"temperature": warmth, "similarity": layer.similarity}
-            likely = odd_one_out_probabilities(layer.reference, threes, **options)
-        else:
-            likely = np.full(counts.shape, 1 / 3 if np.isposinf(warmth) else np.nan)
-        for measure, value in disagreement(counts, likely)._asdict().items():
-            yield Row(measure, ORIGINAL, value, len(threes), judgments=name)
+        threes, counts, likely = told(layer, judged)
+        if len(threes):
+            for measure, value in disagreement(counts, likely)._asdict().items():
+                yield Row(measure, ORIGINAL, value, len(threes), judgments=name)
+
+
+def told(layer: Layer, judged: Judgments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What people chose of each three objects, and how likely the layer holds it.
+
+    Returns
+    -------
+    threes, counts : ndarray of shape (n_threes, 3)
+        As `choice_counts` has them, of those that were judged several times.
+    probabilities : ndarray of shape (n_threes, 3)
+        That each pair is kept, at the temperature that fits all judgments of the set best; alike
+        where nothing is told apart, NaN where the space has no similarities.
+    """
+    threes, counts = choice_counts(judged.triplets)
+    repeated = counts.sum(axis=1) >= FEWEST_CHOICES
+    threes, counts = threes[repeated], counts[repeated]
+    if not len(threes):
+        return threes, counts, counts
+    options = {"if_alike": np.inf, "similarity": layer.similarity}
+    warmth = layers.defined(fit_temperature, layer.reference, judged.triplets, **options)
+    if not (np.isfinite(warmth) and warmth > 0):
+        return threes, counts, np.full(counts.shape, 1 / 3 if np.isposinf(warmth) else np.nan)
+    options = {"temperature": warmth, "similarity": layer.similarity}
+    return threes, counts, odd_one_out_probabilities(layer.reference, threes, **options)

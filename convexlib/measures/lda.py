@@ -76,13 +76,14 @@ def _taught(
             accuracies.append(layers.scores(layer, taught, layer.triplets).mean())
             if human is not None:
                 correlations.append(layers.rsa(layer, taught, human))
-    n_images, n_pairs = len(layer.X), comb(len(layer.reference), 2)
+    n_images = len(layer.X)
     found = [
         Row(measure, ORIGINAL, float(np.mean(before)), n_images),
         Row(measure, space, float(np.mean(after)), n_images),
         Row("odd_one_out", space, float(np.mean(accuracies)), len(layer.triplets)),
     ]
-    if correlations:
+    if human is not None:
+        n_pairs = comb(int(layers.in_similarity(human).sum()), 2)
         found.append(Row("rsa", space, float(np.mean(correlations)), n_pairs))
     return found
 

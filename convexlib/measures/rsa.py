@@ -11,8 +11,8 @@ MEASURES = {"rsa": Measure("RSA\n(Spearman)", limits=(-0.5, 1))}
 
 def rows(layer: Layer) -> Iterator[Row]:
     """With each set of judgments of which similarities are known."""
-    n_pairs = comb(len(layer.reference), 2)
     for name, judged in layer.human.sets.items():
         if judged.similarity is not None:
             value = layers.rsa(layer, layer.reference, judged.similarity)
+            n_pairs = comb(int(layers.in_similarity(judged.similarity).sum()), 2)
             yield Row("rsa", ORIGINAL, value, n_pairs, judgments=name)

@@ -27,9 +27,6 @@ from convexlib.models.objectives import NamedClasses, Objective, naming
 from convexlib.models.pixels import AT_ONCE, Pixels
 from convexlib.settings import Architecture, Training
 
-SPLITS = ("train", "validation", "test")
-"""What models are trained, watched and tested on."""
-
 _PROCESSING = {"do_resize": False, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
 _STATE = "state.pt"
 _Data = dict[str, tuple[Pixels, Tensor, Tensor]]
@@ -67,11 +64,12 @@ def train(
     ----------
     folder : Path
         Where the checkpoint goes: weights as safetensors, configuration, image processor and
-        `training.json` (objective, seed, steps, curve, score on the test split). Checkpoints on
-        the way go to `step-<n>` below it.
+        `training.json` (objective, seed, steps, curve, and as `<split>_score` the scores on those
+        others). Checkpoints on the way go to `step-<n>` below it.
     splits : mapping
-        `(images, labels)` by split, with splits train, validation and test: a sequence of uint8
-        arrays or PIL images, square and of one size, and what the objective knows of them.
+        `(images, labels)` by split, with splits train, validation and any others to be tested on:
+        a sequence of uint8 arrays or PIL images, square and of one size, and what the objective
+        knows of them.
     settings : Training
     seed : int
     family : str, optional
@@ -95,7 +93,7 @@ def train(
     torch.manual_seed(seed)
     folder.mkdir(parents=True, exist_ok=True)
     processor = load_processor(start) if start else ViTImageProcessorPil(**_PROCESSING)
-    pixels = {split: Pixels(splits[split][0], processor) for split in SPLITS}
+    pixels = {split: Pixels(images, processor) for split, (images, _) in splits.items()}
     labels = splits["train"][1]
     if start:
         head = {"ignore_mismatched_sizes": True, **naming(labels, columns)}
@@ -117,8 +115,9 @@ def train(
             _save(folder / f"step-{run.schedule.last_epoch}", model, processor)
         run.keep(folder / _STATE)
     _save(folder, model, processor)
-    scores = {"score": objective.score_name, "test_score": run.score("test")}
-    record = run.record | {"curve": run.curve} | scores
+    tests = [split for split in splits if split not in ("train", "validation")]
+    scores = {f"{split}_score": run.score(split) for split in tests}
+    record = run.record | {"curve": run.curve, "score": objective.score_name} | scores
     (folder / "training.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     (folder / _STATE).unlink()
 
