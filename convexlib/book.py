@@ -50,7 +50,7 @@ def notebooks(study: Study) -> list[str]:
         if header.get("stimuli", about.kind) == about.kind
         and header.get("trains", about.TRAINS) == about.TRAINS
         and header.get("repeated", about.REPEATED) == about.REPEATED
-        and header.get("several-judgments", about.n_sets > 1) == (about.n_sets > 1)
+        and header.get("several-judgments", study.n_sets > 1) == (study.n_sets > 1)
         and (bool(study.poolings) or not header.get("compared-poolings"))
     ]
 

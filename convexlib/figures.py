@@ -208,6 +208,7 @@ def forest(
         room = max(0.15, 0.6 * np.ptp(reach))
         _clip(ax, "x", measure, min(reach) - room, max(reach) + room)
         ax.locator_params(axis="x", nbins=max(2, 6 // len(facets)))
+        ax.xaxis.set_major_formatter("{x:g}")
     first = facets[0][0]
     first.set_yticks(range(len(rows)), names)
     first.set_ylim(len(rows) - 0.5, -0.5)

@@ -504,7 +504,8 @@ def check(human: Human, settings: Measures) -> None:
             own = np.eye(len(similarity), dtype=bool)
             if known.sum() < 3 or not (np.isfinite(similarity) | own).all():
                 raise ValueError("similarity holds NaN or infinity; leave those concepts out")
-        if judged.dimensions is not None and not 4 <= n_concepts == len(judged.dimensions):
+        n_shown = int(human.shown.max()) + 1  # behind these are those of other stimuli
+        if judged.dimensions is not None and not 4 <= n_shown == len(judged.dimensions):
             raise ValueError(
                 f"dimensions has {len(judged.dimensions)} rows for {n_concepts} concepts; give one "
                 "row a concept, and at least 4 concepts, or the regressions have too little to "

@@ -34,25 +34,17 @@ if TYPE_CHECKING:
 @cache
 def stimuli(study: Study) -> Result:
     """Images and labels of a study."""
-    about = study.stimuli
-    return Result(
-        f"{study.name}/stimuli",
-        _write_stimuli,
-        {"settings": Known(about, by=about.images_depend_on())},
-        chosen={"data": about.kind},
-    )
+    return _stimuli(study, study.stimuli.kind)
 
 
 @cache
 def human(study: Study) -> Result:
     """What people judged, and what is known of the test images."""
-    about = study.stimuli
-    return Result(
-        f"{study.name}/judgments",
-        _write_human,
-        {"stimuli": stimuli(study), "settings": Known(about, by=about.judgments_depend_on())},
-        chosen={"data": about.kind},
-    )
+    own, *others = study.by_kind
+    own, others = _human(study, own), {kind: _human(study, kind) for kind in others}
+    if not others:
+        return own
+    return Result(f"{study.name}/judgments-joined", _join, {"own": own, "others": others})
 
 
 @cache
@@ -94,7 +86,8 @@ def representations(study: Study, model: Model) -> Result:
     return Result(
         f"{study.name}/representations/{_pooled(study, model)}",
         _represent,
-        _model_and_images(study, model) | {"precision": study.file.measures.precision},
+        _model_and_images(study, model)
+        | {"precision": study.file.measures.precision, "also": _also(study)},
         resumes=True,
         job=_job("represent", model),
         priority=100 + _size(model),
@@ -194,6 +187,39 @@ def _write_stimuli(folder: Path, *, settings: data.Stimuli) -> None:
     save_file(arrays, folder / "arrays.safetensors")
 
 
+@cache
+def _stimuli(study: Study, kind: str) -> Result:
+    about = study.by_kind[kind]
+    return Result(
+        f"{study.name}/stimuli{_beside(study, kind)}",
+        _write_stimuli,
+        {"settings": Known(about, by=about.images_depend_on())},
+        chosen={"data": kind},
+    )
+
+
+def _human(study: Study, kind: str) -> Result:
+    about = study.by_kind[kind]
+    return Result(
+        f"{study.name}/judgments{_beside(study, kind)}",
+        _write_human,
+        {
+            "stimuli": _stimuli(study, kind),
+            "settings": Known(about, by=about.judgments_depend_on()),
+        },
+        chosen={"data": kind},
+    )
+
+
+def _beside(study: Study, kind: str) -> str:
+    return "" if kind == study.stimuli.kind else f"-{kind}"
+
+
+def _join(folder: Path, *, own: Path, others: dict[str, Path]) -> None:
+    found = {kind: Human.load(path) for kind, path in sorted(others.items())}
+    Human.load(own).joined(found).save(folder)
+
+
 def _write_human(folder: Path, *, stimuli: Path, settings: data.Stimuli) -> None:
     labels = [_read_labels(stimuli, split) for split in ("test", "reference")]
     found = import_module(f"convexlib.data.{settings.kind}").Stimuli.human(settings, *labels)
@@ -226,12 +252,16 @@ def _represent(
     root: Path | None,
     pooling: str,
     precision: Precision,
+    also: dict[str, dict[str, Any]],
 ) -> None:
     from convexlib.models.representations import write
 
-    for split in {"test", _reference(stimuli)}:
-        images = _read_images(stimuli, split, root)
-        write(checkpoint, images, folder / split, pooling=pooling, precision=precision)
+    splits = {split: (stimuli, split, root) for split in ("test", _reference(stimuli))}
+    for kind, other in also.items():
+        splits[f"reference-{kind}"] = (other["stimuli"], "reference", other["root"])
+    for name, of_split in splits.items():
+        images = _read_images(*of_split)
+        write(checkpoint, images, folder / name, pooling=pooling, precision=precision)
 
 
 def _take(folder: Path, *, features: Path, stimuli: Path, concept: str) -> None:
@@ -311,8 +341,10 @@ def _layer(
 
     test, reference = representations / "test", representations / "reference"
     reference = reference if reference.is_dir() else test
-    layer = load(test, number), load(reference, number)
-    return Layer.of(*layer, human, name=f"layer {number} of {model}", **distances)
+    others = sorted(representations.glob("reference-*"))
+    of_reference = np.concatenate([load(folder, number) for folder in (reference, *others)])
+    name = f"layer {number} of {model}"
+    return Layer.of(load(test, number), of_reference, human, name=name, **distances)
 
 
 def _try(folder: Path, *, checkpoint: Path, stimuli: Path, root: Path | None, pooling: str) -> None:
@@ -363,6 +395,17 @@ def _model_and_images(study: Study, model: Model) -> dict[str, Any]:
         "stimuli": stimuli(study),
         "root": Known(study.stimuli.root, by="the files are in the stimuli"),
         "pooling": study.file.measures.pooling,
+    }
+
+
+def _also(study: Study) -> dict[str, dict[str, Any]]:
+    """Of each of the other stimuli what is needed to put their images through a model."""
+    return {
+        about.kind: {
+            "stimuli": _stimuli(study, about.kind),
+            "root": Known(about.root, by="the files are in the stimuli"),
+        }
+        for about in study.file.also
     }
 
 

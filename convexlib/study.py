@@ -96,12 +96,17 @@ class Model:
 
 
 class StudyFile(BaseModel):
-    """The content of a study file."""
+    """The content of a study file.
+
+    Of the stimuli in `also`, the reference images and the judgments of these are sets of judgments
+    beside those of `stimuli`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
     stimuli: InstanceOf[Stimuli]
+    also: tuple[InstanceOf[Stimuli], ...] = ()
     training: TrainedModels | None = None
     models: tuple[Checkpoint, ...] = ()
     measures: Measures
@@ -118,6 +123,14 @@ class StudyFile(BaseModel):
             raise ValueError(
                 "models is empty; list at least one checkpoint" + (" or give training" * trains)
             )
+        return self
+
+    @model_validator(mode="after")
+    def _kinds_are_distinct(self) -> "StudyFile":
+        kinds = [about.kind for about in (self.stimuli, *self.also)]
+        for kind in kinds:
+            if kinds.count(kind) > 1:
+                raise ValueError(f"also has stimuli of kind {kind!r} again; list other kinds")
         return self
 
     @model_validator(mode="after")
@@ -170,6 +183,16 @@ class Study:
     @property
     def stimuli(self) -> Stimuli:
         return self.file.stimuli
+
+    @property
+    def by_kind(self) -> dict[str, Stimuli]:
+        """Its stimuli, and then those whose judgments it takes besides."""
+        return {about.kind: about for about in (self.stimuli, *self.file.also)}
+
+    @property
+    def n_sets(self) -> int:
+        """How many sets of judgments there are."""
+        return sum(about.n_sets for about in self.by_kind.values())
 
     @cached_property
     def known(self) -> dict[str, Model]:
@@ -251,7 +274,13 @@ def load(
             raise ValueError(f"two models are called {model.id!r}; rename the folder of one")
     _check_parents(own | dict(zip(ids, chosen, strict=True)))
     if all(model.is_features for model in chosen):
-        file = file.model_copy(update={"stimuli": file.stimuli.without_images()})
+        stimuli = file.stimuli.without_images()
+        file = file.model_copy(update={"stimuli": stimuli, "also": ()})
+    elif file.also and (features := [model.id for model in chosen if model.is_features]):
+        raise ValueError(
+            f"features {features[0]!r} are of the stimuli alone, and not of those in also; leave "
+            "out also, or measure features without other models"
+        )
     named = study if study in names() else str(path.resolve())
     choice = {
         "study": named,
@@ -321,8 +350,9 @@ def sources(
     features = [source for source in models if embeddings.is_one(source)]
     trains = file.training is not None and not given[0]
     only_features = features == models and not trains
-    stimuli = file.stimuli.without_images() if only_features else file.stimuli
-    return stimuli.sources, tuple(source for source in models if source not in features)
+    every = [file.stimuli.without_images()] if only_features else [file.stimuli, *file.also]
+    needed = tuple(source for stimuli in every for source in stimuli.sources)
+    return needed, tuple(source for source in models if source not in features)
 
 
 def check_stimuli(study: str) -> None:
@@ -333,7 +363,9 @@ def check_stimuli(study: str) -> None:
     study : str
         As in `load`.
     """
-    _read(_path(study), {}).stimuli.check()
+    file = _read(_path(study), {})
+    for stimuli in (file.stimuli, *file.also):
+        stimuli.check()
 
 
 def several(given: str | Sequence[str] | None, argument: str) -> list[str]:
@@ -395,19 +427,27 @@ def _read(path: Path, settings: Mapping[str, Any]) -> StudyFile:
         content["models"] = _content(_path(content["models"])).get("models", [])
     if settings and isinstance(content.get("measures"), dict):
         content["measures"] |= settings
-    folder, stimuli = path.resolve().parent, content.get("stimuli")
-    if isinstance(stimuli, dict):
-        given = stimuli.get("kind")
-        try:
-            kind = of_kind(str(given))
-        except ValueError as error:
-            raise ValueError(
-                f"study file {str(path)!r}, key 'stimuli.kind' (value {given!r}): {error}"
-            ) from error
-        with _explained(path, "stimuli"):
-            content["stimuli"] = kind.model_validate(stimuli, context=folder)
+    if isinstance(content.get("stimuli"), dict):
+        content["stimuli"] = _stimuli(path, "stimuli", content["stimuli"])
+    if isinstance(also := content.get("also"), list):
+        content["also"] = [
+            _stimuli(path, f"also.{number}", each) if isinstance(each, dict) else each
+            for number, each in enumerate(also)
+        ]
     with _explained(path):
-        return StudyFile.model_validate(content, context=folder)
+        return StudyFile.model_validate(content, context=path.resolve().parent)
+
+
+def _stimuli(path: Path, key: str, content: dict[str, Any]) -> Stimuli:
+    given = content.get("kind")
+    try:
+        kind = of_kind(str(given))
+    except ValueError as error:
+        raise ValueError(
+            f"study file {str(path)!r}, key '{key}.kind' (value {given!r}): {error}"
+        ) from error
+    with _explained(path, *key.split(".")):
+        return kind.model_validate(content, context=path.resolve().parent)
 
 
 @contextmanager

@@ -637,7 +637,7 @@ def predicted_positions(study: Study) -> pd.DataFrame:
     if table.empty:
         return pd.DataFrame(columns=["panel", "concept", "x", "y", "image"])
     people = pd.DataFrame(judged.judgments.dimensions[:, :2], columns=["x", "y"])
-    people = people.assign(panel="people", concept=judged.names)
+    people = people.assign(panel="people", concept=judged.names[: len(people)])
     table = table.rename(columns={"dimension 1": "x", "dimension 2": "y"})
     table = table[table["depth"] == 1]
     first = table[table["variant"] == VARIANTS[0]]
@@ -760,6 +760,7 @@ def pictures(study: Study) -> pd.DataFrame:
     category = members.columns.to_numpy()[members.to_numpy().argmax(axis=1)]
     if study.stimuli.MAY_SHOW:
         images = [_thumbnail(image) for image in pipeline.images(study, "reference")[0]]
+        images += [None] * (len(members) - len(images))
     else:
         images = [None] * len(members)
     category = np.where(members.any(axis=1), category, "none")

@@ -336,3 +336,19 @@ def test_nothing_is_cut_off_and_no_labels_overlap() -> None:
         ends = [label.get_window_extent() for label in ax.get_xticklabels()]
         inside = [box for box in ends if ax.bbox.x0 - 20 < box.x0 < ax.bbox.x1]
         assert all(a.x1 < b.x0 for a, b in pairwise(inside))
+
+
+def test_below_each_of_three_objects_stands_how_often_it_is_odd() -> None:
+    rows = [
+        {"three": three, "name": f"{name}{three}", "image": image, "source": source, "share": share}
+        for three, image in ((1, np.zeros((8, 8, 3), np.uint8)), (2, None))
+        for name, share in zip("bdo", (0.1, 0.2, 0.7), strict=True)
+        for source in ("people", "pretrained")
+    ]
+    figure = figures.odd_shares(pd.DataFrame(rows), n_columns=2)
+    for ax in figure.axes:
+        assert [bar.get_height() for bar in ax.patches] == [0.1, 0.2, 0.7] * 2
+    assert len(boxes(figure.axes[0])) == 3
+    assert [text.get_text() for text in figure.axes[1].texts] == ["b2", "d2", "o2"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["people", "pretrained"]
+    assert figures.odd_shares(pd.DataFrame(rows).head(0)).axes[0].texts

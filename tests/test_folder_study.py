@@ -10,10 +10,11 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
-from convexlib import book, cli, pipeline, tables
+from convexlib import book, cli, layers, pipeline, tables
 from convexlib import study as studies
+from convexlib.data import images92
 from convexlib.store import ROOT
-from tests.conftest import Workflow, check_book, save_small_vit, write_study
+from tests.conftest import Workflow, check_book, data, save_small_vit, write_study
 
 N_PER_CATEGORY = 8
 MEASURES = {"n_neighbors": 5, "transform": {"lmbda": 0.1, "n_folds": 2}}
@@ -139,6 +140,46 @@ def test_a_study_lists_several_sets_of_judgments(tmp_path: Path) -> None:
     wrong = write_study(tmp_path / "wrong.yaml", stimuli, measures=MEASURES)
     with pytest.raises(ValueError, match=r"stimuli.judgments.guesses.*: .*one of the two"):
         studies.load(str(wrong))
+
+
+def test_judgments_of_other_stimuli_are_sets_beside_its_own(tmp_path: Path) -> None:
+    data("images92")
+    names = make_images(tmp_path / "my-images")
+    groups = np.array([name.split()[0] for name in names])
+    np.save(tmp_path / "arranged.npy", (groups[:, None] == groups).astype(float))
+    stimuli = {"kind": "folder", "images": "my-images", "similarity": "arranged.npy"}
+    also = [{"kind": "images92", "n_triplets": 200}]
+    file = write_study(tmp_path / "joined.yaml", stimuli, measures=MEASURES, also=also)
+    study = studies.load(str(file))
+    human = pipeline.judged(study)
+    assert [*human.sets] == ["judgments", "sixteen people"]
+    assert len(human.names) == len(names) + 92
+    other = human.sets["sixteen people"]
+    assert other.triplets.min() >= len(names)
+    np.testing.assert_array_equal(other.triplets - len(names), images92.human_triplets(200))
+    layers.check(human, study.file.measures)
+    assert "carrying_over" in book.notebooks(study)
+
+    whole = studies.load(str(write_study(tmp_path / "92.yaml", also[0], measures=MEASURES)))
+    (own,), (also_own,) = (
+        tables.by_judgments(each)
+        .query("measure == 'odd_one_out'")
+        .pipe(lambda table: [table[table["judgments"] == "sixteen people"]])
+        for each in (study, whole)
+    )
+    np.testing.assert_allclose(own["value"], also_own["value"])
+    both = tables.by_judgments(study).query("measure == 'rsa'")
+    assert set(both["judgments"]) == {"judgments", "sixteen people"}
+    carried = tables.carried_over(study)
+    assert set(carried["source"]) == set(carried["target"]) == set(human.sets)
+    assert len(tables.pictures(study)) == len(names) + 92
+
+    twice = write_study(tmp_path / "twice.yaml", stimuli, measures=MEASURES, also=[stimuli])
+    with pytest.raises(ValueError, match="also has stimuli of kind 'folder' again"):
+        studies.load(str(twice))
+    unknown = write_study(tmp_path / "no.yaml", stimuli, measures=MEASURES, also=[{"kind": "x"}])
+    with pytest.raises(ValueError, match=r"key 'also.0.kind' \(value 'x'\): no such kind"):
+        studies.load(str(unknown))
 
 
 def test_the_example_of_the_page_is_a_study(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from convexlib.concepts import nonmetric_mds, predicted_dimensions
 from convexlib.convexity import graph_convexity_score
 from convexlib.data import Human, Judgments
 from convexlib.layers import ORIGINAL, Layer, NotMeasuredWarning
+from convexlib.measures import carried_over
 from convexlib.measures.dimensions import PREDICTED
 from convexlib.settings import Measures
 from convexlib.transforms import AlignmentTransform
@@ -759,6 +760,45 @@ def test_what_is_learned_carries_over_to_a_kindred_set_and_from_shuffled_choices
     )
     assert real > original + 0.1
     assert shuffled < original + 0.05
+
+
+def test_concepts_of_several_reference_images_are_held_out_too() -> None:
+    """Twelve concepts in each of three typefaces, and triplets within a typeface."""
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=(N_CONCEPTS, N_FEATURES))
+    reference = np.concatenate([one + 0.1 * rng.normal(size=one.shape) for _ in range(3)])
+    triplets = triplets_from_similarity(similarities())
+    triplets = np.concatenate([triplets + N_CONCEPTS * number for number in range(3)])
+    concept, typeface = np.tile(np.arange(N_CONCEPTS), 3), np.repeat(np.arange(3), N_CONCEPTS)
+    human = people()._replace(
+        names=[f"image {number}" for number in range(len(reference))],
+        sets={"one": Judgments(triplets), "other": on_a_plane()},
+        concepts=[f"concept {number}" for number in concept],
+        groups=[f"typeface {number}" for number in typeface],
+    )
+    X = np.repeat(one, N_IMAGES, axis=0)
+    found = carried(measured(X, reference, human, ONE_FIT, only=["carried_over"]), "global")
+    for target, groups in {"one": typeface, carried_over.UNSEEN: concept}.items():
+        folds = object_folds(triplets, len(reference), n_folds=3, groups=groups)
+        scores = []
+        for training, test in folds:
+            assert not set(groups[training].ravel()) & set(groups[test].ravel())
+            fitted = AlignmentTransform("global", lmbda=0.1).fit(reference, training)
+            scores.append(odd_one_out_scores(fitted.transform(reference), test))
+        assert found["one", target] == pytest.approx(np.concatenate(scores).mean(), abs=0.02)
+
+
+def test_similarities_of_some_objects_are_held_against_these_alone() -> None:
+    X, reference = a_layer()
+    known, similarity = np.arange(3, 9), similarities()
+    partly = np.full(similarity.shape, np.nan)
+    partly[np.ix_(known, known)] = similarity[np.ix_(known, known)]
+    human = of_two_sets(Judgments(on_a_plane().triplets, partly))
+    layers.check(human, SETTINGS)
+    table = measured(X, reference, human, only=["rsa"]).set_index("judgments")
+    whole = rsa_score(reference[known], similarity[np.ix_(known, known)])
+    assert table.loc["other", "value"] == pytest.approx(whole)
+    assert table["n"].tolist() == [N_CONCEPTS * (N_CONCEPTS - 1) // 2, 15]
 
 
 def test_a_single_set_has_nothing_to_carry_over() -> None:

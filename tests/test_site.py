@@ -1,6 +1,6 @@
 """Every page of sites in a real browser, on a desk and on a phone.
 
-They are those of the miniature studies; CONVEXLIB_SITE names one of the colours instead of the first.
+They are those of the miniature studies; CONVEXLIB_SITE names one in the place of the first.
 """
 
 import os

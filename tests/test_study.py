@@ -140,7 +140,7 @@ def test_a_study_loads_the_same_by_name_and_by_path() -> None:
 
 
 def test_every_study_that_comes_with_the_project_loads() -> None:
-    assert studies.names() == ["colors", "images92", "things"]
+    assert studies.names() == ["colors", "images92", "letters", "things"]
     assert studies.load("colors").name == "colors"
     # The others list models on the hub, which need a network; what they need is known without.
     files, models = studies.sources("images92")

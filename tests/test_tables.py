@@ -13,7 +13,8 @@ from scipy import stats
 from convexlib import alignment, measures, pipeline, statistics, tables
 from convexlib import study as studies
 from convexlib.convexity import graph_convexity_score
-from convexlib.data import colors
+from convexlib.data import Human, Judgments, colors
+from convexlib.layers import Layer
 from convexlib.measures.dimensions import PREDICTED
 from convexlib.models import representations
 from convexlib.study import ADDED, Study
@@ -468,3 +469,50 @@ def test_measures_are_those_with_the_first_set_of_judgments(tiny: Study) -> None
     assert len(both) == len(first) == len(others) > 0
     assert (both["value"] == both["value_main"]).all()
     assert (both["n"] == both["n_main"]).all()
+
+
+@pytest.fixture
+def of_letters(miniature: Study, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """Of b, d and o in two typefaces people keep b and d; models do in the first typeface alone."""
+    concepts, typefaces = [*"bdobdo"], ["one"] * 3 + ["two"] * 3
+    people = [[0, 1, 2]] * 18 + [[0, 2, 1]] * 2 + [[3, 4, 5]] * 16 + [[4, 5, 3]] * 4
+    human = Human(
+        names=[f"{face} {letter}" for face, letter in zip(typefaces, concepts, strict=True)],
+        shown=np.arange(6),
+        categories=pd.DataFrame({"round": [True] * 6}),
+        sets={"people": Judgments(np.array(people))},
+        concepts=concepts,
+        groups=typefaces,
+    )
+    X = np.array([[1, 0.1], [1, 0], [0, 1], [1, 0], [0, 1], [0.1, 1]])
+    monkeypatch.setattr(pipeline, "judged", lambda _: human)
+    monkeypatch.setattr(pipeline, "last_layer", lambda *_: Layer.of(X, X, human))
+    images = np.zeros((6, 4, 4, 3), np.uint8), pd.DataFrame({"concept": concepts})
+    monkeypatch.setattr(pipeline, "images", lambda *_: images)
+    tables._told.cache_clear()
+    return miniature
+
+
+def test_threes_on_which_models_and_people_part_come_first(of_letters: Study) -> None:
+    table = tables.parting(of_letters)
+    assert table["divergence"].is_monotonic_decreasing
+    first = table[table["three"] == 1]
+    assert first["name"].unique().tolist() == ["two b", "two d", "two o"]
+    people = first[first["source"] == "people"].set_index("name")["share"]
+    assert people.tolist() == [0.2, 0.0, 0.8]
+    models = first[first["source"] == "pretrained"].set_index("name")["share"]
+    assert models["two b"] > 0.5 > models["two o"]
+    shares = table.groupby(["three", "source"])["share"].sum()
+    np.testing.assert_allclose(shares, 1)
+    assert len(tables.parting(of_letters, n_threes=1)) == len(table) / 2
+
+
+def test_how_often_two_letters_are_kept_together(of_letters: Study) -> None:
+    table = tables.kept_together(of_letters, [("d", "b"), ("p", "q")])
+    assert table["pair"].unique().tolist() == ["d, b"]
+    people = table[table["source"] == "people"].iloc[0]
+    assert people["value"] == pytest.approx((0.9 + 0.8) / 2)
+    assert people["n"] == 2
+    models = table[table["source"] == "pretrained"].iloc[0]
+    assert 0.3 < models["value"] < people["value"]
+    assert tables.kept_together(of_letters, [("p", "q")]).empty

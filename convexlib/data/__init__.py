@@ -45,7 +45,7 @@ class Judgments(NamedTuple):
     similarity : ndarray of shape (n_concepts, n_concepts), optional
         Of the reference images; NaN in rows and columns of those of which none is known.
     dimensions : ndarray of shape (n_concepts, n_dimensions), optional
-        A human embedding.
+        A human embedding of the first of the reference images, or of all.
     stress : float
         How badly the embedding fits the similarity, if it was scaled from it.
     ceiling : tuple of two floats, optional
@@ -60,6 +60,15 @@ class Judgments(NamedTuple):
     stress: float = float("nan")
     ceiling: tuple[float, float] | None = None
     judges: np.ndarray | None = None
+
+    def among(self, start: int, n_images: int) -> "Judgments":
+        """The same where the reference images stand among others, from row `start` on."""
+        similarity = self.similarity
+        if similarity is not None:
+            place = slice(start, start + len(similarity))
+            similarity = np.full((n_images, n_images), np.nan)
+            similarity[place, place] = self.similarity
+        return self._replace(triplets=self.triplets + start, similarity=similarity)
 
 
 class Human(NamedTuple):
@@ -143,6 +152,25 @@ class Human(NamedTuple):
         """Images of the concept that has fewest."""
         counts = np.bincount(self.concept.codes[self.shown])
         return int(counts[counts > 0].min())
+
+    def joined(self, others: Mapping[str, "Human"]) -> "Human":
+        """With the reference images and judgments of others, by kind, behind one's own.
+
+        Dimensions and judges are kept of one's own judgments alone.
+        """
+        n_images = len(self.names) + sum(len(human.names) for human in others.values())
+        sets = {name: judged.among(0, n_images) for name, judged in self.sets.items()}
+        named = {field: [*(getattr(self, field) or self.names)] for field in ("names", *_GROUPED)}
+        for kind, human in others.items():
+            start = len(named["names"])
+            for name, judged in human.sets.items():
+                called = f"{kind}: {name}" if name in sets else name
+                sets[called] = judged.among(start, n_images)._replace(dimensions=None, judges=None)
+            for field, of_all in named.items():
+                of_all += [f"{kind}: {name}" for name in getattr(human, field) or human.names]
+        if all(human.groups is None for human in (self, *others.values())):
+            named["groups"] = None  # each stands alone
+        return self._replace(sets=sets, **named)
 
     def save(self, folder: Path) -> None:
         """Write it into a folder."""

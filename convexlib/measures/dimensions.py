@@ -19,6 +19,7 @@ def rows(layer: Layer) -> Iterator[Row]:
         return
     means = pd.DataFrame(layer.X).groupby(layer.human.shown).mean().to_numpy()
     predicted = concepts.predicted_dimensions(means, dimensions)
-    for name, of_concept in zip(layer.human.names, predicted.tolist(), strict=True):
+    names = layer.human.names[: len(predicted)]
+    for name, of_concept in zip(names, predicted.tolist(), strict=True):
         for number, value in enumerate(of_concept, start=1):
             yield Row(PREDICTED, ORIGINAL, value, 1, f"dimension {number}", name)

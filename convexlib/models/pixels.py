@@ -36,8 +36,12 @@ class Pixels:
     def __init__(self, images: Sequence[Any], processor: Any) -> None:
         self._images, self._processor, self._kept = images, processor, None
         rows = torch.arange(len(images))
-        if len(images) * self[rows[:1]].nbytes <= _KEPT:
-            self._kept = torch.cat([self[part] for part in rows.split(AT_ONCE)])
+        first = self[rows[:1]]
+        if len(images) * first.nbytes <= _KEPT:
+            kept = torch.empty(len(images), *first.shape[1:], dtype=first.dtype)
+            for part in rows.split(AT_ONCE):
+                kept[part] = self[part]
+            self._kept = kept
 
     def __len__(self) -> int:
         return len(self._images)
