@@ -188,15 +188,18 @@ def layer_means(study: Study) -> pd.DataFrame:
     return _over_seeds(layer_measures(study), keys)
 
 
-def convexity_and_accuracy(study: Study) -> pd.DataFrame:
-    """One row a part of `PARTS`, model, seed and layer, with columns convexity and odd_one_out."""
-    table, pair = _original(layer_measures(study)), ["convexity", "odd_one_out"]
+def convexity_and_accuracy(study: Study, *, of: str = "convexity") -> pd.DataFrame:
+    """One row a part of `PARTS`, model, seed and layer, with columns convexity and odd_one_out.
+
+    The convexity is that of the categories, or `of` is "concept_convexity", that of the concepts.
+    """
+    table, pair = _original(layer_measures(study)), [of, "odd_one_out"]
     wide = _wide(table[table["measure"].isin(pair)], _LAYER, "measure")
-    wide = wide.reindex(columns=pair).dropna().reset_index()
+    wide = wide.reindex(columns=pair).dropna().rename(columns={of: "convexity"}).reset_index()
     return _in_parts(_whose(study).merge(wide, on="id"), PARTS)
 
 
-def correlations(study: Study, *, by: str = "variant") -> pd.DataFrame:
+def correlations(study: Study, *, by: str = "variant", of: str = "convexity") -> pd.DataFrame:
     """Pearson correlation of convexity and odd-one-out accuracy over layers and models.
 
     Layers of one model, its seeds, and a pretrained model and its fine-tuned form, are not
@@ -207,9 +210,10 @@ def correlations(study: Study, *, by: str = "variant") -> pd.DataFrame:
     DataFrame
         One row a part ("all layers", "first half", "second half") and level of the attribute
         `by`, or "all": value, ci_low, ci_high, p_value (corrected for the number of rows), n
-        (points), n_models (kinds). Without rows of too few points.
+        (points), n_models (kinds). Without rows of too few points. `of` says of what convexity
+        is, as in `convexity_and_accuracy`.
     """
-    points = _counted(convexity_and_accuracy(study))
+    points = _counted(convexity_and_accuracy(study, of=of))
     rows = [
         {"part": part, by: level, "measure": "correlation"}
         | statistics.pearson(*_points(chosen))._asdict()
@@ -769,10 +773,11 @@ def pictures(study: Study) -> pd.DataFrame:
 
 
 def judgments(study: Study) -> pd.DataFrame:
-    """Sets of judgments: how many there are, of how many threes, and their noise ceilings."""
+    """Sets of judgments: how and how many, of how many threes, and their noise ceilings."""
     rows = [
         {
             "judgments": name,
+            "method": judged.method,
             "choices": len(judged.triplets),
             "threes": len(np.unique(np.sort(judged.triplets, axis=1), axis=0)),
             "lower ceiling": (judged.ceiling or (np.nan, np.nan))[0],

@@ -97,6 +97,16 @@ def test_what_was_judged_refers_to_the_images(splits: Splits, human: Human) -> N
     assert found == [row["first"], row["second"], row["odd"]]
 
 
+def test_ratings_are_of_capitals_alone_and_by_another_method(human: Human) -> None:
+    rated, chosen = human.sets["Capitals"], human.sets["Latin"]
+    assert (rated.method, chosen.method) == ("ratings of pairs", "odd one out of three")
+    capitals = np.flatnonzero(layers.in_similarity(rated.similarity))
+    assert [human.names[row][-1] for row in capitals] == [*string.ascii_uppercase]
+    np.testing.assert_array_equal(np.unique(rated.triplets), capitals)
+    similarity = rated.similarity[np.ix_(capitals, capitals)]
+    np.testing.assert_array_equal(similarity, letters.ratings())
+
+
 def test_a_concept_is_a_letter_in_any_typeface(human: Human) -> None:
     concept = human.concept[human.shown].remove_unused_categories()
     assert [*concept.categories] == [*string.ascii_lowercase]

@@ -31,8 +31,14 @@ def beside_the_study_file(path: Path, info: ValidationInfo) -> Path:
 FilePath = Annotated[Path, AfterValidator(beside_the_study_file)]
 
 
+CHOSEN = "odd one out of three"
+RATED = "ratings of pairs"
+ARRANGED = "arrangement by similarity"
+"""Methods of judgment."""
+
 _GROUPED = ("concepts", "groups")
 _ARRAYS = ("triplets", "similarity", "dimensions", "judges")
+_SAID = ("stress", "ceiling", "method")
 
 
 class Judgments(NamedTuple):
@@ -52,6 +58,8 @@ class Judgments(NamedTuple):
         Lower and upper noise ceiling of the odd-one-out accuracy.
     judges : ndarray of int, shape (n_triplets,), optional
         Who judged each triplet, a row of the people.
+    method : str
+        How they were judged.
     """
 
     triplets: np.ndarray
@@ -60,6 +68,7 @@ class Judgments(NamedTuple):
     stress: float = float("nan")
     ceiling: tuple[float, float] | None = None
     judges: np.ndarray | None = None
+    method: str = CHOSEN
 
     def among(self, start: int, n_images: int) -> "Judgments":
         """The same where the reference images stand among others, from row `start` on."""
@@ -181,7 +190,7 @@ class Human(NamedTuple):
         about: dict[str, Any] = {name: getattr(self, name) for name in ("names", *_GROUPED)}
         about["sets"] = {}
         for name, judged in self.sets.items():
-            about["sets"][name] = {"stress": judged.stress, "ceiling": judged.ceiling}
+            about["sets"][name] = {field: getattr(judged, field) for field in _SAID}
             for field in _ARRAYS:
                 if (array := getattr(judged, field)) is not None:
                     # safetensors writes the memory as it lies.
@@ -197,8 +206,7 @@ class Human(NamedTuple):
         sets = {
             name: Judgments(
                 **{field: arrays.get(f"{field} {name}") for field in _ARRAYS},
-                stress=of_set["stress"],
-                ceiling=of_set["ceiling"] and tuple(of_set["ceiling"]),
+                **of_set | {"ceiling": of_set["ceiling"] and tuple(of_set["ceiling"])},
             )
             for name, of_set in about["sets"].items()
         }

@@ -275,7 +275,11 @@ class Stimuli(data.Stimuli):
         wavelengths = of_reference["hue"]
         scaled = human_dimensions()
         ekman = data.Judgments(
-            human_triplets(), human_similarity(), scaled.coordinates, scaled.stress
+            human_triplets(),
+            human_similarity(),
+            scaled.coordinates,
+            scaled.stress,
+            method=data.RATED,
         )
         return data.Human(
             names=[f"{wavelength} nm" for wavelength in wavelengths],

@@ -62,6 +62,8 @@ class Source:
         The folder of the archive that holds the one to unpack; by default it is on top.
     password : str, optional
         Environment variable with the password of the archive.
+    megabytes : float, optional
+        Its size, if that is known before a server is asked.
     """
 
     path: str
@@ -72,6 +74,11 @@ class Source:
     unpack: str | None = None
     inside: str = ""
     password: str | None = None
+    megabytes: float | None = None
+
+
+class _UnreachableError(ValueError):
+    """There is no server, or no network."""
 
 
 def root() -> Path:
@@ -126,7 +133,13 @@ def fetch(source: Source) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.is_file() and not is_here(source):
-                _download(source, path)
+                try:
+                    _download(source, path)
+                except _UnreachableError as error:
+                    size = f", {source.megabytes:.2g} MB," if source.megabytes else ""
+                    raise ValueError(
+                        f"{error}. Or load the file{size} elsewhere and put it at {str(path)!r}"
+                    ) from error
             if source.unpack and not is_here(source):
                 folder, archive = root() / source.unpack, _checked(source)
                 unpack(archive, folder, inside=source.inside, password=password)
@@ -359,7 +372,7 @@ def _get(url: str, **headers: str) -> requests.Response:
     except (OSError, HTTPError, ValueError) as error:
         is_known = isinstance(error, (requests.RequestException, HTTPError))
         reason = type(error).__name__ if is_known else _reason(error)  # the first may tell secrets
-        raise ValueError(
+        raise _UnreachableError(
             f"{url} cannot be reached ({reason}); check the network, and the proxy if ALL_PROXY, "
             "HTTPS_PROXY or HTTP_PROXY names one; for a SOCKS proxy, install PySocks"
         ) from error

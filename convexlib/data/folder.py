@@ -199,7 +199,10 @@ class SetOfJudgments(BaseModel):
             similarity = people.mean(axis=0)[np.ix_(kept, kept)]
             scaled = nonmetric_mds(similarity)
             judged = judged._replace(
-                similarity=similarity, dimensions=scaled.coordinates, stress=scaled.stress
+                similarity=similarity,
+                dimensions=scaled.coordinates,
+                stress=scaled.stress,
+                method=data.RATED,
             )
         return judged
 

@@ -23,6 +23,7 @@ IMAGES = Source(
     _LICENCE,
     "kriegeskorte2008neuron",
     "06f21214399a5d43dc264eed19a7f4b8daf11c8622a59eec3e106064ce5e3504",
+    megabytes=3.6,
 )
 JUDGMENTS = Source(
     "images92/92_behavRDMs.mat",
@@ -30,6 +31,7 @@ JUDGMENTS = Source(
     _LICENCE,
     "mur2013",
     "7a8e118c144c3840adeeeef6ea0706a0be2b3e80df719af15fbb56fc62562f5f",
+    megabytes=0.98,
 )
 
 
@@ -72,7 +74,12 @@ class Stimuli(data.Stimuli):
         scaled = nonmetric_mds(mean)
         triplets = human_triplets(self.n_triplets, random_state=self.seed)
         judged = data.Judgments(
-            triplets, mean, scaled.coordinates, scaled.stress, noise_ceiling(triplets)
+            triplets,
+            mean,
+            scaled.coordinates,
+            scaled.stress,
+            noise_ceiling(triplets),
+            method=data.ARRANGED,
         )
         return data.Human(
             names=[f"{name} {n}" for n, name in enumerate(of_reference["category"], start=1)],

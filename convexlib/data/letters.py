@@ -28,6 +28,7 @@ CHOICES = Source(
     "CC BY 4.0.",
     "brezina2025",
     "81f22f9050be2b06bc78158f96f52cd9842d2f3d2f13e2379c665f248cdd5c31",
+    megabytes=3.8,
 )
 DRAWINGS = Source(
     "letters/drawings.zip",
@@ -44,6 +45,7 @@ RATINGS = Source(
     "CC BY-NC-SA.",
     "simpson2013",
     "6ebd3129c44e28c1c63efee4538847b54ac4f56b9ffc699be5f616754b69619b",
+    megabytes=0.0031,
 )
 
 _DRAWN = "cf4d1c2a5b3076100e8bbeb89438b2555f5d03a2a495e5a8d1df7eebcfcac525"
@@ -151,8 +153,8 @@ class Stimuli(data.Stimuli):
         rated = place.get_indexer([(CAPITALS, CAPITALS_FACE, c) for c in string.ascii_uppercase])
         similarity = np.full((len(of_reference), len(of_reference)), np.nan)
         similarity[np.ix_(rated, rated)] = ratings()
-        judged = data.Judgments(rated[triplets_from_similarity(ratings())], similarity)
-        sets[CAPITALS.capitalize()] = judged
+        triplets = rated[triplets_from_similarity(ratings())]
+        sets[CAPITALS.capitalize()] = data.Judgments(triplets, similarity, method=data.RATED)
         group = {letter: shapes for shapes in GROUPS for letter in shapes}
         return data.Human(
             names=[" ".join(row) for row in of_reference[keys].itertuples(index=False)],
