@@ -61,9 +61,10 @@ def _line(study: Study, kind: str, results: list[Result]) -> Line:
     probe = _PROBES.get(kind)
     if probe is None:
         return Line(*about, np.nan, "")
-    names = {result.name.rpartition("/")[2] for result in missing}
-    models = [model for model in study.models if model.id in names]
-    return Line(*about, sum(probe(study, model) for model in models), "a trial")
+    names = [result.name.rpartition("/")[2] for result in missing]
+    endings = ["", *(f"-{pooling}" for pooling in study.poolings)]
+    counts = {m: sum(m.id + ending in names for ending in endings) for m in study.models}
+    return Line(*about, sum(n * probe(study, m) for m, n in counts.items() if n), "a trial")
 
 
 def _seconds(function: Callable[[], object]) -> float:

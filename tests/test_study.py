@@ -22,7 +22,7 @@ from transformers import (
     ViTModel,
 )
 
-from convexlib import cli, measures, pipeline
+from convexlib import book, cli, measures, pipeline, store
 from convexlib import study as studies
 from convexlib.store import ROOT
 from tests.conftest import BIN, TINY, write_study
@@ -703,3 +703,19 @@ def test_a_study_without_training_lists_models_or_gives_it(mine: Path) -> None:
     listed = yaml.safe_load(mine.read_text())["models"]
     path = written(mine.parent, yaml.safe_dump(content | {"models": listed}))
     assert [model.id for model in studies.load(path).models] == ["small"]
+
+
+def test_other_poolings_share_all_but_what_is_pooled() -> None:
+    assert "pooling" not in book.notebooks(studies.load(str(TINY)))
+    study = studies.load(str(TINY), settings={"compared_poolings": ["mean", "tokens"]})
+    assert "pooling" in book.notebooks(study)
+    assert [*study.poolings] == ["mean", "tokens"]
+    tokens, model = study.poolings["tokens"], study.models[0]
+    assert tokens is study.poolings["tokens"]
+    assert pipeline.checkpoint(tokens, model).name == pipeline.checkpoint(study, model).name
+    mean = pipeline.representations(study.poolings["mean"], model)
+    assert mean.fingerprint == pipeline.representations(study, model).fingerprint
+    assert pipeline.representations(tokens, model).fingerprint != mean.fingerprint
+    assert [*pipeline.all_measures(tokens)[model.id]] == [*studies.CONCLUSIVE]
+    made = {result.name for job in store.jobs(book.site(study)).values() for result in job.results}
+    assert f"tiny/measures/convexity/{model.id}-tokens" in made

@@ -8,7 +8,7 @@ machine does and however many cores it has. It runs on a GPU where there is one.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -142,7 +142,9 @@ class _Run:
         }
         rates = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
         self.optimizer = torch.optim.AdamW(self.parameters, **rates, fused=True)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._share_of_rate)
+        # A method of its own would make a circle, and keep all images until that is found.
+        share_of_rate = _warm_up_and_cosine(self.record["n_steps"], settings.warmup)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, share_of_rate)
         self.parts = self.objective, self.optimizer, self.schedule
 
     def one_epoch(self) -> None:
@@ -203,13 +205,17 @@ class _Run:
         shown = pixels[rows[batch].flatten()].to(self.device)
         return self.objective(shown, targets[batch].to(self.device), generator)
 
-    def _share_of_rate(self, step: int) -> float:
-        """A linear warm-up and a cosine to zero."""
-        n_steps = self.record["n_steps"]
-        n_warmup = round(self.settings.warmup * n_steps)
+
+def _warm_up_and_cosine(n_steps: int, warmup: float) -> Callable[[int], float]:
+    """The share of the learning rate at a step: a linear warm-up and a cosine to zero."""
+    n_warmup = round(warmup * n_steps)
+
+    def share(step: int) -> float:
         if step < n_warmup:
             return (step + 1) / n_warmup
         return float(0.5 * (1 + np.cos(np.pi * (step - n_warmup) / max(1, n_steps - n_warmup))))
+
+    return share
 
 
 def _save(folder: Path, model: PreTrainedModel, processor: Any) -> None:
