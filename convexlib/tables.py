@@ -370,8 +370,8 @@ def carried_over(study: Study) -> pd.DataFrame:
     DataFrame
         One row a part, variant, space, set that it was fitted to (source) and set that it is judged
         on (target): value, the gain over the original space on the very same triplets, with the
-        columns of `transform_summary`. Spaces are the transforms and, fitted to choices that were
-        shuffled, "naive shuffled" and "global shuffled". On its own set, what folds hold out; and
+        columns of `transform_summary`. Spaces are "global" and, fitted to choices that were
+        shuffled, "global shuffled". On its own set, what folds hold out; and
         where a concept has several reference images, target is also `UNSEEN`, concepts that a
         transform was not fitted to.
     """
