@@ -104,7 +104,8 @@ def executed(study: Study, name: str) -> Result:
     source, kind = _source(name), study.stimuli.kind
     measured = pipeline.all_measures(study)
     if _notebooks()[name].get("compared-poolings"):
-        measured |= {p: pipeline.all_measures(pooled) for p, pooled in study.poolings.items()}
+        others = {p: pooled for p, pooled in study.poolings.items() if pooled is not study}
+        measured |= {p: pipeline.all_measures(pooled) for p, pooled in others.items()}
     by = {
         "stimuli": study.stimuli.model_dump(mode="json"),
         "models": [asdict(replace(m, source=None, recipe=None)) for m in study.models],

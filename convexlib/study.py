@@ -168,17 +168,13 @@ class Study:
     @cached_property
     def poolings(self) -> dict[str, "Study"]:
         """The same study by each of the poolings to compare, as far as conclusions need it."""
-        settings = self.file.measures
-        return {
-            pooling: replace(
-                self,
-                file=self.file.model_copy(
-                    update={"measures": settings.model_copy(update={"pooling": pooling})}
-                ),
-                measures=CONCLUSIVE,
-            )
-            for pooling in settings.compared_poolings
-        }
+        settings, found = self.file.measures, {}
+        for pooling in settings.compared_poolings:
+            measures = settings.model_copy(update={"pooling": pooling})
+            file = self.file.model_copy(update={"measures": measures})
+            is_own = pooling == settings.pooling
+            found[pooling] = self if is_own else replace(self, file=file, measures=CONCLUSIVE)
+        return found
 
     @property
     def stimuli(self) -> Stimuli:
