@@ -258,7 +258,9 @@ def choice_counts(triplets: ArrayLike) -> TwoArrays:
 
 
 def agreement(triplets: ArrayLike, others: ArrayLike, *, own: bool = False) -> np.ndarray:
-    """How well the most frequent choice of other people tells each judgment.
+    """How likely another person judges the same three objects alike, of each judgment.
+
+    Unlike accuracy of the most frequent choice, this does not depend on how many the others are.
 
     Parameters
     ----------
@@ -267,17 +269,17 @@ def agreement(triplets: ArrayLike, others: ArrayLike, *, own: bool = False) -> n
     others : array-like of int, shape (n_others, 3)
         Their judgments.
     own : bool, default=False
-        Whether the judgments are among those of the others; then each is told without itself.
+        Whether the judgments are among those of the others; then each is left out of its own.
 
     Returns
     -------
     ndarray of shape (n_judgments,)
-        1 or 0, a share where choices are equally frequent, 1/3 where no other judged the three.
+        The share of others who kept the same pair, NaN where no other judged the three.
 
     Examples
     --------
-    >>> agreement([[0, 1, 2], [2, 1, 0]], [[1, 0, 2], [0, 1, 2], [0, 2, 1]])
-    array([1., 0.])
+    >>> agreement([[0, 1, 2], [2, 1, 0]], [[1, 0, 2], [0, 1, 2], [0, 2, 1], [0, 2, 1]])
+    array([0.5, 0. ])
     """
     triplets, others = checks.triplets(triplets), checks.triplets(others)
     threes, counts = choice_counts(others)
@@ -287,8 +289,9 @@ def agreement(triplets: ArrayLike, others: ArrayLike, *, own: bool = False) -> n
     row = np.searchsorted(of_three, asked).clip(max=len(threes) - 1)
     told = np.where((of_three[row] == asked)[:, None], counts[row], 0)
     told[np.arange(len(told)), place] -= own
-    best = told == told.max(axis=1, keepdims=True)
-    return best[np.arange(len(best)), place] / best.sum(axis=1)
+    n_others = told.sum(axis=1)
+    alike = told[np.arange(len(told)), place]
+    return np.divide(alike, n_others, out=np.full(len(told), np.nan), where=n_others > 0)
 
 
 def _numbers(threes: np.ndarray, size: int) -> np.ndarray:

@@ -68,6 +68,7 @@ def features(study: Study) -> set[str]:
         "one-name": about.ONE_NAME,
         "several-images": judged.n_images > 1,
         "several-judgments": len(judged.sets) > 1,
+        "compared-poolings": bool(study.poolings),
         "similarity": judged.judgments.similarity is not None,
         "dimensions": dimensions is not None,
         "many-dimensions": dimensions is not None and dimensions.shape[1] > 4,

@@ -23,7 +23,7 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 WIDTH = 5.8  # inches, of every figure
 
 _style: dict[str, Any] = {"labels": {}, "limits": {}, "chance": {}, "families": {}}
-_style |= {"levels": {}, "ceiling": None, "words": {}}
+_style |= {"levels": {}, "ceilings": {}, "words": {}}
 _met: dict[str, list[Hashable]] = {}  # levels of a column, in the order of their looks
 
 _PLAIN = {"color": "k", "linestyle": "-", "marker": "o", "markerfacecolor": "auto"}
@@ -52,8 +52,9 @@ def set_style(style: Mapping[str, Any] | None = None) -> None:
         called, which may hold "{concepts}" and "{categories}"; "limits": between which two values
         a measure lies; "chance": what guessing gives; "families": the "label" and "color" of
         each; "levels": values of a column, such as "variant", in the order in which they get
-        their looks; "ceiling": lower and upper noise ceiling, drawn as a grey band where a
-        measure has a chance; "words": what concepts and categories are in the study at hand.
+        their looks; "ceilings": lower and upper noise ceiling of each set of judgments, or None,
+        drawn as a grey band where a measure has a chance, the first where no set is named;
+        "words": what concepts and categories are in the study at hand.
 
     Examples
     --------
@@ -145,7 +146,8 @@ def curves(
             ax.fill_between(curve[x], low, high, color=look["color"], alpha=0.12, linewidth=0)
         label = _label(measure or y)
         ax.set_ylabel(f"change of\n{label}" if change else label)
-        _expect(ax, "y", measure, change=change)
+        of_set = next(iter(panel.get("judgments", ())), None)
+        _expect(ax, "y", measure, change=change, of_set=of_set)
         _title(ax, panel, row, column)
     for ax, _, measure in facets if not change else []:
         _clip(ax, "y", measure)
@@ -530,7 +532,9 @@ def _title(ax: Axes, panel: pd.DataFrame, *columns: str) -> None:
     ax.set_title(", ".join(names), color=colors.pop() if len(colors) == 1 else "k")
 
 
-def _expect(ax: Axes, axis: str, measure: str, *, change: bool = False) -> list[float]:
+def _expect(
+    ax: Axes, axis: str, measure: str, *, change: bool = False, of_set: str | None = None
+) -> list[float]:
     """Mark what can be expected, and say where: chance and the noise ceiling, or zero."""
     line, span = (ax.axhline, ax.axhspan) if axis == "y" else (ax.axvline, ax.axvspan)
     zero = change or (axis == "x" and _style["limits"].get(measure, (0,))[0] < 0)
@@ -539,8 +543,10 @@ def _expect(ax: Axes, axis: str, measure: str, *, change: bool = False) -> list[
         return []
     look = {"linestyle": "-", "gid": "zero"} if zero else {"linestyle": ":", "gid": "chance"}
     line(expected, color="0.4", linewidth=1, zorder=1, **look)
-    if _style["ceiling"] and not zero:
-        span(*_style["ceiling"], color="0.88", zorder=0, gid="ceiling")
+    ceilings = _style["ceilings"]
+    ceiling = ceilings.get(next(iter(ceilings), None) if of_set is None else of_set)
+    if ceiling and not zero:
+        span(*ceiling, color="0.88", zorder=0, gid="ceiling")
     return [expected]
 
 

@@ -532,6 +532,13 @@ def _check_folds(human: Human, settings: Measures) -> None:
     """Whether objects, judgments and images are enough to fit to some and to judge by others."""
     n_folds, n_neighbors = settings.transform.n_folds, settings.n_neighbors
     n_concepts, triplets = len(human.names), human.judgments.triplets
+    if human.groups is not None:
+        judged = {human.groups[row] for row in np.unique(triplets).tolist()}
+        if 1 < len(judged) < n_folds:
+            raise ValueError(
+                f"n_folds is {n_folds}, but the first judgments are of {len(judged)} groups that "
+                f"are held out as a whole; choose at most {len(judged)}"
+            )
     folds = [test for _, test in object_splits(triplets, n_concepts, settings.transform, human)]
     if not folds:
         raise ValueError(

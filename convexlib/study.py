@@ -167,13 +167,18 @@ class Study:
 
     @cached_property
     def poolings(self) -> dict[str, "Study"]:
-        """The same study by each of the poolings to compare, as far as conclusions need it."""
+        """The same study by each of the poolings to compare, as far as conclusions need it.
+
+        Of models that are trained here alone: not every other has a class token.
+        """
         settings, found = self.file.measures, {}
-        for pooling in settings.compared_poolings:
-            measures = settings.model_copy(update={"pooling": pooling})
-            file = self.file.model_copy(update={"measures": measures})
-            is_own = pooling == settings.pooling
-            found[pooling] = self if is_own else replace(self, file=file, measures=CONCLUSIVE)
+        models = tuple(model for model in self.models if model.recipe)
+        for pooling in settings.compared_poolings if models else ():
+            file = self.file.model_copy(
+                update={"measures": settings.model_copy(update={"pooling": pooling})}
+            )
+            only = () if pooling == settings.pooling else CONCLUSIVE
+            found[pooling] = replace(self, file=file, models=models, measures=only)
         return found
 
     @property
@@ -269,14 +274,15 @@ def load(
         if ids.count(model.id) > 1:
             raise ValueError(f"two models are called {model.id!r}; rename the folder of one")
     _check_parents(own | dict(zip(ids, chosen, strict=True)))
-    if all(model.is_features for model in chosen):
-        stimuli = file.stimuli.without_images()
-        file = file.model_copy(update={"stimuli": stimuli, "also": ()})
-    elif file.also and (features := [model.id for model in chosen if model.is_features]):
-        raise ValueError(
-            f"features {features[0]!r} are of the stimuli alone, and not of those in also; leave "
-            "out also, or measure features without other models"
-        )
+    if features := [model.id for model in chosen if model.is_features]:
+        if not file.stimuli.FEATURES:
+            raise ValueError(
+                f"features {features[0]!r} are of test images, and people judged other images of "
+                f"stimuli of kind {file.stimuli.kind!r}; give the checkpoint that they are from"
+            )
+        only = len(features) == len(chosen)
+        stimuli = file.stimuli.without_images() if only else file.stimuli
+        file = file.model_copy(update={"stimuli": stimuli, "also": ()})  # of these there are none
     named = study if study in names() else str(path.resolve())
     choice = {
         "study": named,

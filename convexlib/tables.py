@@ -63,7 +63,7 @@ def style(study: Study) -> dict[str, Any]:
             for name, about in families.known().items()
         },
         "levels": {"variant": VARIANTS},
-        "ceiling": pipeline.judged(study).judgments.ceiling,
+        "ceilings": {name: each.ceiling for name, each in pipeline.judged(study).sets.items()},
         "words": dict(study.stimuli.WORDS),
     }
 
@@ -431,6 +431,8 @@ def parting(study: Study, *, n_threes: int = 12) -> pd.DataFrame:
         is the odd one), divergence (of people and the mean of all models, in bits).
     """
     threes, counts, models = _told(study)
+    if models.empty:
+        return pd.DataFrame(columns=["three", "name", "image", "source", "share", "divergence"])
     people = counts / counts.sum(axis=1, keepdims=True)
     divergence = jensenshannon(people, np.mean([*models["likely"]], axis=0), axis=1, base=2) ** 2
     shares = {PEOPLE: people}
@@ -496,24 +498,25 @@ def kept_together(study: Study, pairs: Iterable[tuple[str, str]]) -> pd.DataFram
 @cache
 def _told(study: Study) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Threes of the first set, choices of people, and what the last layer of each model says."""
-    likely, judged = {}, pipeline.judged(study)
+    likely, judged = {}, pipeline.judged(study).judgments
+    threes, counts = alignment.choice_counts(judged.triplets)
     for model in study.models:
-        if model.counted:
-            layer = pipeline.last_layer(study, model)
-            threes, counts, likely[model.id] = told(layer, judged.judgments)
+        layer = pipeline.last_layer(study, model) if model.counted else None
+        if layer and layer.is_finite():
+            threes, counts, found = told(layer, judged)
+            if np.isfinite(found).all():
+                likely[model.id] = found
     table = _whose(study)
     table = table[table["id"].isin([*likely])]
-    table = table.assign(likely=[likely[model] for model in table["id"]])
-    told_apart = [np.isfinite(each).all() for each in table["likely"]]
-    return threes, counts, table[told_apart]
+    return threes, counts, table.assign(likely=[likely[model] for model in table["id"]])
 
 
 def whose_judgments(study: Study, *, fewest: int = 20) -> pd.DataFrame:
     """How people of each answer agree with their like, with others and with models.
 
-    Agreement with people is how often a person's choice is the most frequent one of these people,
-    that person's own left out; with models, the mean odd-one-out accuracy over counted models and
-    all layers on that person's choices. Answers of fewer people than `fewest` are left out.
+    Agreement with people is how likely another of these people judges alike; with models, the mean
+    odd-one-out accuracy over counted models and all layers on that person's choices. Answers of
+    fewer people than `fewest` are left out.
 
     Returns
     -------
@@ -546,7 +549,7 @@ def whose_judgments(study: Study, *, fewest: int = 20) -> pd.DataFrame:
                 }
                 of_people["with models"] = told[name].reindex(np.unique(judges)).dropna()
                 for measure, values in of_people.items():
-                    estimate = statistics.mean_interval(values)
+                    estimate = statistics.mean_interval(values.dropna())
                     rows.append([study.name, name, question, answer, measure, *estimate, n])
     keys = ["study", "judgments", "question", "answer", "measure"]
     return pd.DataFrame(rows, columns=[*keys, *_ESTIMATE, "n"])

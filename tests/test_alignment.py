@@ -964,15 +964,19 @@ def test_without_repeats_no_one_can_disagree() -> None:
         disagreement_ceiling([[0, 1, 2], [0, 1, 3]])
 
 
-def test_agreement_without_ones_own_is_the_lower_end_of_the_ceiling() -> None:
-    shares = np.random.default_rng(0).dirichlet([1.0, 1.0, 1.0], size=30)
-    judgments = drawn_from(shares, 9, seed=1)
-    scores = agreement(judgments, judgments, own=True)
-    assert scores.mean() == pytest.approx(noise_ceiling(judgments).lower)
-    with_own = agreement(judgments, judgments)
-    assert with_own.mean() == pytest.approx(noise_ceiling(judgments).upper)
+def test_agreement_is_that_of_two_people_however_many_there_are() -> None:
+    shares = np.random.default_rng(0).dirichlet([1.0, 1.0, 1.0], size=300)
+    two_alike = (shares**2).sum(axis=1).mean()
+    many = drawn_from(shares, 60, seed=1)
+    assert agreement(many, many, own=True).mean() == pytest.approx(two_alike, abs=0.01)
+    for n_others in (2, 5, 60):
+        others = drawn_from(shares, n_others, seed=2)
+        assert agreement(many, others).mean() == pytest.approx(two_alike, abs=0.03)
+        assert agreement(others, others, own=True).mean() == pytest.approx(two_alike, abs=0.03)
 
 
-def test_judgments_of_what_no_other_judged_are_at_chance() -> None:
+def test_of_what_no_other_judged_there_is_no_agreement() -> None:
     found = agreement([[0, 1, 2], [5, 4, 3], [7, 8, 9]], [[0, 1, 2], [0, 2, 1], [3, 4, 5]])
-    np.testing.assert_allclose(found, [1 / 2, 0, 1 / 3])
+    np.testing.assert_allclose(found, [1 / 2, 0, np.nan])
+    alone = agreement([[0, 1, 2]], [[0, 1, 2]], own=True)
+    np.testing.assert_array_equal(alone, [np.nan])

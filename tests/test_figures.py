@@ -116,9 +116,13 @@ def test_axes_end_where_the_measure_does() -> None:
 
 def test_chance_and_the_noise_ceiling_stand_where_there_is_a_chance() -> None:
     assert [marks(ax) for ax in figures.curves(made_up()).axes] == [{"chance"}, set()] * 2
-    figures.set_style(STYLE | {"ceiling": (0.8, 0.9)})
+    figures.set_style(STYLE | {"ceilings": {"one": (0.8, 0.9), "other": None}})
     figure = figures.curves(made_up(("oak",)))
     assert [marks(ax) for ax in figure.axes] == [{"chance", "ceiling"}, set()]
+    of_sets = pd.concat([made_up(("oak",)).assign(judgments=name) for name in ("one", "other")])
+    of_sets = of_sets[of_sets["measure"] == of_sets["measure"].iloc[0]]
+    figure = figures.curves(of_sets, column="judgments")
+    assert [marks(ax) for ax in figure.axes] == [{"chance", "ceiling"}, {"chance"}]
 
 
 def test_changes_are_drawn_against_zero_and_beyond_the_limits() -> None:

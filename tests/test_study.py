@@ -713,7 +713,8 @@ def test_other_poolings_share_all_but_what_is_pooled() -> None:
     tokens, model = study.poolings["tokens"], study.models[0]
     assert tokens is study.poolings["tokens"]
     assert pipeline.checkpoint(tokens, model).name == pipeline.checkpoint(study, model).name
-    assert study.poolings["mean"] is study
+    own = pipeline.representations(study.poolings["mean"], model)
+    assert own.folder == pipeline.representations(study, model).folder
     mean = pipeline.representations(study, model)
     assert pipeline.representations(tokens, model).fingerprint != mean.fingerprint
     assert [*pipeline.all_measures(tokens)[model.id]] == [*studies.CONCLUSIVE]

@@ -442,7 +442,7 @@ def test_figures_are_told_of_all_measures_and_families(tiny: Study) -> None:
     assert style["chance"]["odd_one_out"] == pytest.approx(1 / 3)
     assert "rsa" not in style["chance"]
     assert style["families"]["vit"]["label"] == "ViT"
-    assert style["ceiling"] is None
+    assert style["ceilings"] == {"Ekman": None}
     assert style["words"]["concept"] == "hue"
 
 

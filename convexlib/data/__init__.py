@@ -238,6 +238,8 @@ class Stimuli(BaseModel):
         Whether models are trained on it: there are splits train and validation.
     REPEATED : bool
         Whether many people judged the very same three concepts, so that they may disagree.
+    FEATURES : bool
+        Whether ready-made features of the test images have those that people judged.
     DATA : str
         What it says of the training data of these models.
     """
@@ -258,6 +260,7 @@ class Stimuli(BaseModel):
     ONE_NAME: ClassVar[bool] = True
     TRAINS: ClassVar[bool] = False
     REPEATED: ClassVar[bool] = False
+    FEATURES: ClassVar[bool] = True
     DATA: ClassVar[str] = ""
 
     kind: str

@@ -243,6 +243,7 @@ class Stimuli(data.Stimuli):
     }
     IN_ORDER: ClassVar = True
     TRAINS: ClassVar = True
+    FEATURES: ClassVar = False
     DATA: ClassVar = "coloured shapes"
 
     kind: Literal["colors"]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from convexlib import data
+from convexlib import data, store
 from convexlib.data import downloads, files, lettering
 from convexlib.data.downloads import Source
 
@@ -89,6 +89,7 @@ class Stimuli(data.Stimuli):
     SOURCES: ClassVar = (CHOICES, DRAWINGS, RATINGS)
     TRAINS: ClassVar = True
     REPEATED: ClassVar = True
+    FEATURES: ClassVar = False
     DATA: ClassVar = "characters of other typefaces"
 
     kind: Literal["letters"]
@@ -125,7 +126,8 @@ class Stimuli(data.Stimuli):
         return drawn | {name: _plain(letters) for name, letters in plain.items()}
 
     def images_depend_on(self) -> dict[str, Any]:
-        return {"drawings": _DRAWN, **self.model_dump(mode="json")}
+        faces = store.of_files(lettering.faces().values())
+        return {"drawings": _DRAWN, "faces": faces, **self.model_dump(mode="json")}
 
     def judgments_depend_on(self) -> dict[str, Any]:
         published = {source.path: source.sha256 for source in (CHOICES, RATINGS)}
