@@ -453,7 +453,8 @@ def measured(
     """
     found = [list(rows(layer)) if layer.is_finite() else None for layer in layers]
     seen = {row.measure for of_layer in found for row in of_layer or () if not row.kind}
-    missing = [Row(name, ORIGINAL, np.nan, 0) for name in names if name in seen or not seen]
+    unknown = all(of_layer is None for of_layer in found)
+    missing = [Row(name, ORIGINAL, np.nan, 0) for name in names if name in seen or unknown]
     last = max(1, len(found) - 1)
     return pd.DataFrame(
         [

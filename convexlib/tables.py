@@ -498,12 +498,12 @@ def kept_together(study: Study, pairs: Iterable[tuple[str, str]]) -> pd.DataFram
 @cache
 def _told(study: Study) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Threes of the first set, choices of people, and what the last layer of each model says."""
-    likely, judged = {}, pipeline.judged(study).judgments
-    threes, counts = alignment.choice_counts(judged.triplets)
+    likely, triplets = {}, pipeline.judged(study).judgments.triplets
+    threes, counts = alignment.choice_counts(triplets)
     for model in study.models:
         layer = pipeline.last_layer(study, model) if model.counted else None
         if layer and layer.is_finite():
-            threes, counts, found = told(layer, judged)
+            threes, counts, found = told(layer, triplets)
             if np.isfinite(found).all():
                 likely[model.id] = found
     table = _whose(study)

@@ -916,7 +916,7 @@ def test_more_folds_than_groups_are_named() -> None:
     triplets, groups = all_triplets(9), [0, 0, 0, 0, 0, 1, 1, 1, 1]
     with pytest.raises(ValueError, match="n_folds is 3 for 2 groups; give a group a fold"):
         list(object_folds(triplets, 9, n_folds=3, groups=groups))
-    with pytest.raises(ValueError, match=r"groups has shape \(2,\); give 9, one an object"):
+    with pytest.raises(ValueError, match=r"groups has shape \(2,\); give one of each of 9 objects"):
         list(object_folds(triplets, 9, n_folds=2, groups=[0, 1]))
 
 

@@ -320,6 +320,7 @@ FITTED = {
     *("measures/held_out_convexity", "measures/held_out_odd_one_out", "measures/held_out_rsa"),
     *("measures/other_half_odd_one_out", "measures/transformed_convexity"),
 }
+CARRIED = "measures/carried_over"  # fits transforms of its own
 PAGES = {"notebooks", "site"}
 MEASURED = MEASURES | PAGES
 LEARNED = {"transforms", *MEASURED}
@@ -335,14 +336,14 @@ EDITS = {
     },
     "measures.lda _can_be_learned": {"measures/lda", *PAGES},
     "layers load_fits": {*FITTED, *PAGES},
-    "transforms AlignmentTransform.fit": {"transforms", *FITTED, *PAGES},
+    "transforms AlignmentTransform.fit": {"transforms", *FITTED, CARRIED, *PAGES},
     "layers Layer.is_finite": LEARNED,
     "layers fit_all": {"transforms", *FITTED, *PAGES},
     "layers check": set(),
     "transforms fit_folds": set(),
-    "transforms fit_each": {"transforms", *FITTED, *PAGES},
-    "fitting _choices": {"transforms", *FITTED, *PAGES},
-    "lbfgs _along": {"transforms", *FITTED, *PAGES},
+    "transforms fit_each": {"transforms", *FITTED, CARRIED, *PAGES},
+    "fitting _choices": {"transforms", *FITTED, CARRIED, *PAGES},
+    "lbfgs _along": {"transforms", *FITTED, CARRIED, *PAGES},
     "data.colors Stimuli.splits": {"stimuli", "judgments", *TRAINED},
     "data.colors _inside_star": {"stimuli", "judgments", *TRAINED},
     "data.colors Stimuli.human": {"judgments", *LEARNED},
@@ -359,7 +360,7 @@ EDITS = {
     "models.representations load": LEARNED,
     "pipeline _represent": SEEN,
     "alignment noise_ceiling": set(),
-    "alignment fit_temperature": {"measures/temperature", *PAGES},
+    "alignment fit_temperature": {"measures/temperature", "measures/disagreement", *PAGES},
     "statistics r_squared": {"notebooks/concept_space", "site"},
     "tables gains": {"notebooks/probing", "notebooks/transform_effects", "site"},
     "figures forest": {

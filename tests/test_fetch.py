@@ -13,7 +13,7 @@ import pyzipper
 from typer.testing import CliRunner, Result
 
 from convexlib import cli, study
-from convexlib.data import downloads, images92, things
+from convexlib.data import downloads, images92, letters, things
 from convexlib.data.downloads import Source
 from tests.conftest import data
 from tests.servers import Server, serving
@@ -220,7 +220,7 @@ def test_the_book_lists_each_file_its_terms_and_what_to_cite() -> None:
     )
     entries = dict(re.findall(r"^(`.*`)\n: (.*)$", page, re.MULTILINE))
     listed = {name: text for names, text in entries.items() for name in names.split(", ")}
-    for source in (*images92.Stimuli.SOURCES, *things.Stimuli.SOURCES):
+    for source in (*images92.Stimuli.SOURCES, *letters.Stimuli.SOURCES, *things.Stimuli.SOURCES):
         text = listed.pop(f"`{source.path}`")
         assert source.licence in text
         assert source.licence.endswith(".")

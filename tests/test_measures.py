@@ -304,7 +304,8 @@ def test_convexity_is_the_mean_of_its_classes(layer: tuple) -> None:
 
 def test_every_measure_of_a_layer_is_known_and_every_known_one_is_measured(layer: tuple) -> None:
     *_, table = layer
-    assert set(table["measure"]) == {*measures.known(), PREDICTED}
+    of_several = {"carried_over", "cross_entropy", "entropy_correlation"}  # sets, or judges
+    assert set(table["measure"]) == {*measures.known(), PREDICTED} - of_several
 
 
 Change = Callable[[np.ndarray, np.ndarray], None]

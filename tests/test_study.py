@@ -370,7 +370,7 @@ def test_a_file_that_is_no_study_is_refused_by_name(
     [
         ({"n_neighbours": 5}, ["'measures.n_neighbours'", "(value 5)", "no such key"]),
         ({"n_neighbors": "few"}, ["'measures.n_neighbors'", "'few'", "integer"]),
-        ({"pooling": "max"}, ["'measures.pooling'", "'max'", "'mean' or 'cls'"]),
+        ({"pooling": "max"}, ["'measures.pooling'", "'max'", "'mean', 'cls' or 'tokens'"]),
         ({"training": {"seeds": [0]}}, ["'measures.training'", "no such key"]),
     ],
 )

@@ -321,7 +321,9 @@ def test_correlations_are_pearsons_over_layers_and_models(tiny: Study) -> None:
 
 def test_the_halves_of_a_model_share_no_layer_and_miss_none(tiny: Study) -> None:
     concepts = tables.convexity_and_accuracy(tiny, of="concept_convexity")
-    measured = tables.layer_measures(tiny).query("measure == 'concept_convexity'")
+    measured = tables.layer_measures(tiny).query(
+        "measure == 'concept_convexity' and space == 'original'"
+    )
     assert set(concepts["convexity"]) == set(measured["value"])
     points = tables.convexity_and_accuracy(tiny)
     sizes = points.groupby("part").size()

@@ -11,7 +11,6 @@ from convexlib.alignment import (
     fit_temperature,
     odd_one_out_probabilities,
 )
-from convexlib.data import Judgments
 from convexlib.layers import ORIGINAL, Layer, Measure, Row
 
 MEASURES = {
@@ -28,13 +27,13 @@ FEWEST_CHOICES = 5
 def rows(layer: Layer) -> Iterator[Row]:
     """With each set of judgments that has repeats, at the temperature that fits it best."""
     for name, judged in layer.human.sets.items():
-        threes, counts, likely = told(layer, judged)
+        threes, counts, likely = told(layer, judged.triplets)
         if len(threes):
             for measure, value in disagreement(counts, likely)._asdict().items():
                 yield Row(measure, ORIGINAL, value, len(threes), judgments=name)
 
 
-def told(layer: Layer, judged: Judgments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def told(layer: Layer, triplets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What people chose of each three objects, and how likely the layer holds it.
 
     Returns
@@ -42,16 +41,16 @@ def told(layer: Layer, judged: Judgments) -> tuple[np.ndarray, np.ndarray, np.nd
     threes, counts : ndarray of shape (n_threes, 3)
         As `choice_counts` has them, of those that were judged several times.
     probabilities : ndarray of shape (n_threes, 3)
-        That each pair is kept, at the temperature that fits all judgments of the set best; alike
+        That each pair is kept, at the temperature that fits all judgments best; alike
         where nothing is told apart, NaN where the space has no similarities.
     """
-    threes, counts = choice_counts(judged.triplets)
+    threes, counts = choice_counts(triplets)
     repeated = counts.sum(axis=1) >= FEWEST_CHOICES
     threes, counts = threes[repeated], counts[repeated]
     if not len(threes):
         return threes, counts, counts
     options = {"if_alike": np.inf, "similarity": layer.similarity}
-    warmth = layers.defined(fit_temperature, layer.reference, judged.triplets, **options)
+    warmth = layers.defined(fit_temperature, layer.reference, triplets, **options)
     if not (np.isfinite(warmth) and warmth > 0):
         return threes, counts, np.full(counts.shape, 1 / 3 if np.isposinf(warmth) else np.nan)
     options = {"temperature": warmth, "similarity": layer.similarity}
