@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -36,6 +37,8 @@ def begin(study: str, **choice: Any) -> Study:
     """
     from convexlib import figures, tables
 
+    # PyTorch's loaders ask for a progress bar of widgets, and a page shows none.
+    warnings.filterwarnings("ignore", "IProgress not found")
     loaded = studies.load(study, **choice)
     figures.set_style(tables.style(loaded))
     return loaded

@@ -45,7 +45,9 @@ _CALLED = {
 }
 """What values of columns are called, where it is not their own name."""
 
-_LIMITS = {"correlation": (-1, 1), "dimension 1": (-1, 1), "dimension 2": (-1, 1), "R²": (-1, 1)}
+_LIMITS = dict.fromkeys(
+    ("correlation", "dimension 1", "dimension 2", "R²", "gain in accuracy"), (-1, 1)
+)
 
 _ESTIMATE = [*statistics.Estimate._fields]
 _LAYER = ["id", "layer", "depth"]
