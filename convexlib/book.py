@@ -108,7 +108,7 @@ def executed(study: Study, name: str) -> Result:
     source, kind = _source(name), study.stimuli.kind
     measured = pipeline.all_measures(study)
     if _notebooks()[name].get("compared-poolings"):
-        others = {p: pooled for p, pooled in study.poolings.items() if pooled is not study}
+        others = {p: pooled for p, pooled in study.poolings.items() if pooled.measures}
         measured |= {p: pipeline.all_measures(pooled) for p, pooled in others.items()}
     by = {
         "stimuli": study.stimuli.model_dump(mode="json"),

@@ -395,7 +395,7 @@ def object_splits(
     triplets: np.ndarray, n_objects: int, options: Transform, human: Human | None
 ) -> Splits:
     """Training and test triplets of each fold of the objects, or of groups of them."""
-    groups = human and human.held_together
+    groups = human.held_together if human and human.groups is not None else None
     if groups is not None and len(np.unique(groups[np.unique(triplets)])) < options.n_folds:
         groups = None  # such as all in one typeface
     return [

@@ -22,6 +22,7 @@ UNKNOWN = "unknown"
 VARIANTS = ("pretrained", "finetuned")
 Variant = Literal[VARIANTS]
 
+Pooling = Literal["mean", "cls", "tokens"]
 Precision = Literal["single", "mixed"]
 """In which numbers a model computes: float32, or what autocast of PyTorch chooses."""
 
@@ -125,9 +126,6 @@ class Transform(_Settings):
     )
     n_folds: int = Field(ge=2)
     n_repeats: int = Field(1, ge=1)
-
-
-Pooling = Literal["mean", "cls", "tokens"]
 
 
 class Measures(_Settings):

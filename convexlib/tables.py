@@ -478,7 +478,6 @@ def kept_together(study: Study, pairs: Iterable[tuple[str, str]]) -> pd.DataFram
     judged = pipeline.judged(study)
     concept = np.asarray(judged.concept)
     groups = judged.held_together
-    groups = np.arange(len(concept)) if groups is None else groups
     threes, counts, models = _told(study)
     sides, found = np.array([[0, 1], [0, 2], [1, 2]]), []
     for pair in pairs:
@@ -527,9 +526,9 @@ def whose_judgments(study: Study, *, fewest: int = 20) -> pd.DataFrame:
         "with models"): value, with a 95 % t interval over people, and n, their number.
     """
     judged, rows = pipeline.judged(study), []
-    told = _counted(_measured(study))
-    told = told[told["measure"] == OF_PERSON].astype({"concept": int})
-    told = told.groupby(["judgments", "concept"])["value"].mean()
+    by_models = _counted(_measured(study))
+    by_models = by_models[by_models["measure"] == OF_PERSON].astype({"concept": int})
+    by_models = by_models.groupby(["judgments", "concept"])["value"].mean()
     for name, of_set in judged.sets.items():
         if of_set.judges is None:
             continue
@@ -549,7 +548,7 @@ def whose_judgments(study: Study, *, fewest: int = 20) -> pd.DataFrame:
                     measure: pd.Series(each).groupby(judges).mean()
                     for measure, each in scores.items()
                 }
-                of_people["with models"] = told[name].reindex(np.unique(judges)).dropna()
+                of_people["with models"] = by_models[name].reindex(np.unique(judges)).dropna()
                 for measure, values in of_people.items():
                     estimate = statistics.mean_interval(values.dropna())
                     rows.append([study.name, name, question, answer, measure, *estimate, n])
@@ -784,7 +783,7 @@ def judgments(study: Study) -> pd.DataFrame:
             "judgments": name,
             "method": judged.method,
             "choices": len(judged.triplets),
-            "threes": len(np.unique(np.sort(judged.triplets, axis=1), axis=0)),
+            "threes": len(alignment.choice_counts(judged.triplets)[0]),
             "lower ceiling": (judged.ceiling or (np.nan, np.nan))[0],
             "upper ceiling": (judged.ceiling or (np.nan, np.nan))[1],
         }

@@ -70,14 +70,13 @@ class Judgments(NamedTuple):
     judges: np.ndarray | None = None
     method: str = CHOSEN
 
-    def among(self, start: int, n_images: int) -> "Judgments":
-        """The same where the reference images stand among others, from row `start` on."""
+    def among(self, rows: np.ndarray, n_images: int) -> "Judgments":
+        """The same where the reference images are these rows of `n_images`."""
         similarity = self.similarity
         if similarity is not None:
-            place = slice(start, start + len(similarity))
             similarity = np.full((n_images, n_images), np.nan)
-            similarity[place, place] = self.similarity
-        return self._replace(triplets=self.triplets + start, similarity=similarity)
+            similarity[np.ix_(rows, rows)] = self.similarity
+        return self._replace(triplets=rows[self.triplets], similarity=similarity)
 
 
 class Human(NamedTuple):
@@ -124,14 +123,14 @@ class Human(NamedTuple):
         return pd.Categorical(concepts, [*dict.fromkeys(concepts)])
 
     @property
-    def held_together(self) -> np.ndarray | None:
-        """Number of the group of each reference image; None where each stands alone."""
-        return None if self.groups is None else pd.factorize(np.array(self.groups, object))[0]
+    def held_together(self) -> np.ndarray:
+        """Number of the group of each reference image; where there are none, each is its own."""
+        groups = range(len(self.names)) if self.groups is None else self.groups
+        return pd.factorize(np.array(groups, object))[0]
 
     def is_held_out(self, triplets: np.ndarray) -> np.ndarray:
         """Which test images a fold holds out that is judged by these triplets, bool (n_images,)."""
         groups = self.held_together
-        groups = np.arange(len(self.names)) if groups is None else groups
         return np.isin(groups[self.shown], groups[np.unique(triplets)])
 
     @property
@@ -168,13 +167,14 @@ class Human(NamedTuple):
         Dimensions and judges are kept of one's own judgments alone.
         """
         n_images = len(self.names) + sum(len(human.names) for human in others.values())
-        sets = {name: judged.among(0, n_images) for name, judged in self.sets.items()}
+        own = np.arange(len(self.names))
+        sets = {name: judged.among(own, n_images) for name, judged in self.sets.items()}
         named = {field: [*(getattr(self, field) or self.names)] for field in ("names", *_GROUPED)}
         for kind, human in others.items():
-            start = len(named["names"])
+            rows = len(named["names"]) + np.arange(len(human.names))
             for name, judged in human.sets.items():
                 called = f"{kind}: {name}" if name in sets else name
-                sets[called] = judged.among(start, n_images)._replace(dimensions=None, judges=None)
+                sets[called] = judged.among(rows, n_images)._replace(dimensions=None, judges=None)
             for field, of_all in named.items():
                 of_all += [f"{kind}: {name}" for name in getattr(human, field) or human.names]
         if all(human.groups is None for human in (self, *others.values())):

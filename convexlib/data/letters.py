@@ -153,10 +153,9 @@ class Stimuli(data.Stimuli):
                 judges=pd.Index(people()["sitting"]).get_indexer(chosen["sitting"]),
             )
         rated = place.get_indexer([(CAPITALS, CAPITALS_FACE, c) for c in string.ascii_uppercase])
-        similarity = np.full((len(of_reference), len(of_reference)), np.nan)
-        similarity[np.ix_(rated, rated)] = ratings()
-        triplets = rated[triplets_from_similarity(ratings())]
-        sets[CAPITALS.capitalize()] = data.Judgments(triplets, similarity, method=data.RATED)
+        triplets = triplets_from_similarity(ratings())
+        by_rating = data.Judgments(triplets, ratings(), method=data.RATED)
+        sets[CAPITALS.capitalize()] = by_rating.among(rated, len(of_reference))
         group = {letter: shapes for shapes in GROUPS for letter in shapes}
         return data.Human(
             names=[" ".join(row) for row in of_reference[keys].itertuples(index=False)],

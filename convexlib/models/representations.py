@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from inspect import signature
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import psutil
@@ -21,9 +21,8 @@ from convexlib.devices import best, in_32_bits
 from convexlib.models.checkpoints import load_for_images, load_processor, locate
 from convexlib.models.pooling import Places, places, pool
 from convexlib.models.weights import first_line
+from convexlib.settings import Pooling, Precision
 
-Pooling = Literal["mean", "cls", "tokens"]
-Precision = Literal["single", "mixed"]
 T = TypeVar("T")
 
 _LARGEST_BATCH = 128
