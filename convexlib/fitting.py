@@ -17,6 +17,7 @@ from convexlib.devices import in_32_bits
 from convexlib.lbfgs import minimize
 
 _NUMBERS_AT_ONCE = 2**28  # in memory, of some fits: 1 or 2 GB
+_MOST_FILLED = 2  # how many times larger the largest of those solved at once may be
 _VECTORS = 24  # of parameters, that L-BFGS keeps
 _WORTH_THREADS_FOR = 10**6  # multiplications; threads take longer to wake than small products take
 
@@ -72,19 +73,26 @@ class Solution(NamedTuple):
 
 
 def solve(problems: Sequence[Problem], options: Options, device: torch.device) -> list[Solution]:
-    """Solve problems, as many at once as the memory holds."""
-    at_once = max(1, _NUMBERS_AT_ONCE // max(map(_size, problems)))
-    found: list[Solution] = []
+    """Solve problems, as many of about one size at once as the memory holds."""
+    sizes = np.array([_size(problem) for problem in problems])
+    left, at_once = np.argsort(-sizes, kind="stable"), _NUMBERS_AT_ONCE // sizes.max()
+    found: dict[int, Solution] = {}
     with _threads_for(problems), in_32_bits():
-        while len(found) < len(problems):
+        while len(left):
+            # What is small takes as long as the largest that it is filled up to.
+            alike = int((sizes[left] > sizes[left[0]] / _MOST_FILLED).sum())
+            some = left[: max(1, min(at_once, alike))]
             try:
-                found += _solve(problems[len(found) :][:at_once], options, device)
+                solved = _solve([problems[n] for n in some], options, device)
             except torch.OutOfMemoryError:
-                if at_once == 1:
+                if len(some) == 1:
                     raise
                 torch.cuda.empty_cache()
-                at_once = (min(at_once, len(problems)) + 1) // 2
-    return found
+                at_once = (len(some) + 1) // 2
+                continue
+            found |= zip(some.tolist(), solved, strict=True)
+            left = left[len(some) :]
+    return [found[n] for n in range(len(problems))]
 
 
 @contextmanager
@@ -207,14 +215,16 @@ def _in_order(
     objects = torch.from_numpy(problem.triplets.copy()).to(device).T
     precision = torch.from_numpy(problem.rows).dtype
     # In this order, neighbouring triplets read and write neighbouring similarities.
-    if problem.targets is None:  # what was chosen again and again is counted
-        kept, odd = objects[:2].sort(dim=0).values, objects[2]
-        numbers, counts = ((kept[0] * n_objects + kept[1]) * n_objects + odd).unique(
-            return_counts=True
+    if problem.targets is None:  # choices of the very same three are counted
+        kept = 2 - (objects[2] > objects[:2]).sum(dim=0)  # of the pairs, once in this order
+        objects = objects.sort(dim=0).values
+        numbers, of_three = ((objects[0] * n_objects + objects[1]) * n_objects + objects[2]).unique(
+            return_inverse=True
         )
         objects = numbers // n_objects**2, numbers // n_objects % n_objects, numbers % n_objects
-        targets = torch.zeros(3, len(numbers), dtype=precision, device=device)
-        targets[0] = 1
+        counts = torch.bincount(kept * len(numbers) + of_three, minlength=3 * len(numbers))
+        counts = counts.view(3, -1).to(precision)
+        counts, targets = counts.sum(dim=0), counts / counts.sum(dim=0)
     else:
         order = (objects[0] * n_objects + objects[1]).argsort(stable=True)
         objects, counts = objects[:, order], torch.ones_like(order)

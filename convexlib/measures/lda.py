@@ -6,9 +6,11 @@ to the concepts, as many concepts a name as before ("lda shuffled").
 """
 
 from collections.abc import Iterator
+from itertools import product
 from math import comb
 
 import numpy as np
+import pandas as pd
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -60,22 +62,21 @@ def _taught(
     layer: Layer,
 ) -> list[Row]:
     """Means over halves and namings of the concepts."""
-    before, after, accuracies, correlations = [], [], [], []
+    after, accuracies, correlations = [], [], []
     human = layer.human.judgments.similarity
-    for naming in namings:
-        names = naming[layer.human.concept.codes[layer.human.shown]]
-        for training, test in halves:
-            teacher = make_pipeline(
-                StandardScaler(with_std=False),
-                LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto"),
-            )
-            teacher.fit(layer.X[training], names[training])
-            before.append(layers.convexity(layer, layer.X[test], names[test]))
-            after.append(layers.convexity(layer, teacher.transform(layer.X[test]), names[test]))
-            taught = teacher.transform(layer.reference)
-            accuracies.append(layers.scores(layer, taught, layer.triplets).mean())
-            if human is not None:
-                correlations.append(layers.rsa(layer, taught, human))
+    named = [naming[layer.human.concept.codes[layer.human.shown]] for naming in namings]
+    before = [_convexity(layer, test, named) for _, test in halves]
+    for names, (training, test) in product(named, halves):
+        teacher = make_pipeline(
+            StandardScaler(with_std=False),
+            LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto"),
+        )
+        teacher.fit(layer.X[training], names[training])
+        after.append(layers.convexity(layer, teacher.transform(layer.X[test]), names[test]))
+        taught = teacher.transform(layer.reference)
+        accuracies.append(layers.scores(layer, taught, layer.triplets).mean())
+        if human is not None:
+            correlations.append(layers.rsa(layer, taught, human))
     n_images = len(layer.X)
     found = [
         Row(measure, ORIGINAL, float(np.mean(before)), n_images),
@@ -86,6 +87,15 @@ def _taught(
         n_pairs = comb(int(layers.in_similarity(human).sum()), 2)
         found.append(Row("rsa", space, float(np.mean(correlations)), n_pairs))
     return found
+
+
+def _convexity(layer: Layer, rows: np.ndarray, named: list[np.ndarray]) -> float:
+    """Mean over namings, for which one graph serves."""
+    members = [pd.get_dummies(names[rows], dtype=bool) for names in named]
+    joined = pd.concat(members, axis=1, keys=range(len(named)))
+    scores = layers.convexity(layer, layer.X[rows], joined, average=None)
+    scores = pd.Series(scores, index=joined.columns)
+    return float(scores.groupby(level=0).mean().mean())
 
 
 def _can_be_learned(names: np.ndarray, halves: list[tuple[np.ndarray, np.ndarray]]) -> bool:
