@@ -533,12 +533,13 @@ def _check_folds(human: Human, settings: Measures) -> None:
     """Whether objects, judgments and images are enough to fit to some and to judge by others."""
     n_folds, n_neighbors = settings.transform.n_folds, settings.n_neighbors
     n_concepts, triplets = len(human.names), human.judgments.triplets
-    if human.groups is not None:
-        judged = {human.groups[row] for row in np.unique(triplets).tolist()}
-        if 1 < len(judged) < n_folds:
+    for name, of_set in human.sets.items() if human.groups is not None else ():
+        held_out = {human.groups[row] for row in np.unique(of_set.triplets).tolist()}
+        if 1 < len(held_out) < n_folds:
+            which = f"judgments {name!r}" if len(human.sets) > 1 else "judgments"
             raise ValueError(
-                f"n_folds is {n_folds}, but the first judgments are of {len(judged)} groups that "
-                f"are held out as a whole; choose at most {len(judged)}"
+                f"n_folds is {n_folds}, but the {which} are of {len(held_out)} groups that are "
+                f"held out as a whole; choose at most {len(held_out)}"
             )
     folds = [test for _, test in object_splits(triplets, n_concepts, settings.transform, human)]
     if not folds:
