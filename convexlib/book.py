@@ -308,12 +308,18 @@ def _for_study(study: Study, source: Path) -> nbformat.NotebookNode:
     """A notebook or a page in the words of a study, without cells for other kinds of stimuli."""
     import jupytext
 
-    words = study.stimuli.WORDS
+    words = {**study.stimuli.WORDS, "bands": _bands(study)}
     text = source.read_text(encoding="utf-8")
     text = re.sub(r"\{\{\s+(\w+)\s+\}\}", lambda found: words[found[1]], text)
     notebook = jupytext.reads(text, "md:myst")
     notebook.cells = [cell for cell in notebook.cells if _is_for(study, cell)]
     return notebook
+
+
+def _bands(study: Study) -> str:
+    """What bands of curves show; see `tables.layer_means`."""
+    seeds = study.file.training.seeds if study.file.training else []
+    return "go from one seed to the other" if len(seeds) == 2 else "are 95 % t intervals over seeds"
 
 
 def _is_for(study: Study, cell: nbformat.NotebookNode) -> bool:

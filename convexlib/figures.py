@@ -84,7 +84,7 @@ def curves(
     row: str = "family",
     column: str = "measure",
     units: str | Sequence[str] = "model",
-    band: tuple[str, str] = ("ci_low", "ci_high"),
+    band: tuple[str, str] = ("low", "high"),
     behind: pd.DataFrame | None = None,
     change: bool = False,
     xlabel: str = "depth (layer / last layer)",
@@ -104,8 +104,8 @@ def curves(
         Columns that say in which facet a line stands.
     units : str or sequence of str, default="model"
         Columns of which each combination is a line.
-    band : tuple of two str, default=("ci_low", "ci_high")
-        Columns of the ends of its interval.
+    band : tuple of two str, default=("low", "high")
+        Columns of the ends of its band.
     behind : DataFrame, optional
         Rows of the same columns, drawn in grey behind the others, without bands.
     change : bool, default=False

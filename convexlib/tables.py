@@ -185,7 +185,10 @@ def predicted_dimensions(study: Study) -> pd.DataFrame:
 
 
 def layer_means(study: Study) -> pd.DataFrame:
-    """Mean of every measure over seeds, with a 95 % t interval; n is the number of seeds."""
+    """Mean of every measure over seeds, with a 95 % t interval; n is the number of seeds.
+
+    Columns low and high are what a band shows: the interval, or the seeds where there are two.
+    """
     keys = [*_model(study), "layer", "depth", "measure", "space"]
     return _over_seeds(layer_measures(study), keys)
 
@@ -1020,13 +1023,19 @@ def _of_lineages(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def _over_seeds(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Means that say what other seeds of the same model would give."""
+    """Means that say what other seeds of the same model would give, and how far seeds lie apart.
+
+    Columns low and high are the interval, which two seeds make wider than a panel: of these, they
+    are the seeds themselves.
+    """
     table = table[np.isfinite(table["value"])]
-    rows = [
-        [*key, *statistics.mean_interval(values), len(values)]
-        for key, values in table.groupby(keys, sort=False, dropna=False)["value"]
-    ]
-    return pd.DataFrame(rows, columns=[*keys, *_ESTIMATE, "n"]).drop(columns="p_value")
+    rows = []
+    for key, values in table.groupby(keys, sort=False, dropna=False)["value"]:
+        estimate, n = statistics.mean_interval(values), len(values)
+        band = (values.min(), values.max()) if n == 2 else (estimate.ci_low, estimate.ci_high)
+        rows.append([*key, *estimate, n, *band])
+    columns = [*keys, *_ESTIMATE, "n", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).drop(columns="p_value")
 
 
 def _over_models(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

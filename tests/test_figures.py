@@ -43,7 +43,7 @@ def made_up(families: tuple[str, ...] = ("oak", "elm"), **columns: Any) -> pd.Da
     table = pd.DataFrame(kinds, columns=["family", "size", "variant", "measure", "depth"])
     table["model"] = table["family"] + "-" + table["size"] + "-" + table["variant"]
     table["value"] = 0.3 + 0.2 * table["depth"] + 0.01 * np.arange(len(table)) / len(table)
-    table = table.assign(ci_low=table["value"] - 0.1, ci_high=table["value"] + 0.1)
+    table = table.assign(low=table["value"] - 0.1, high=table["value"] + 0.1)
     return table.assign(**columns)
 
 
@@ -93,7 +93,7 @@ def test_a_line_goes_through_the_values_of_its_model_and_its_band_to_the_ends() 
         for line, (_, curve) in zip(lines, of_panel.groupby("model", sort=False), strict=True):
             np.testing.assert_array_equal(line.get_ydata(), curve["value"])
         heights = ax.collections[0].get_paths()[0].vertices[:, 1]
-        assert heights.min() == of_panel["ci_low"].min()
+        assert heights.min() == of_panel["low"].min()
 
 
 def test_facets_say_what_they_show_and_share_the_axis_of_their_measure() -> None:
@@ -107,10 +107,10 @@ def test_facets_say_what_they_show_and_share_the_axis_of_their_measure() -> None
 
 
 def test_axes_end_where_the_measure_does() -> None:
-    figure = figures.curves(made_up(ci_low=-3.0, ci_high=3.0))
+    figure = figures.curves(made_up(low=-3.0, high=3.0))
     assert figure.axes[0].get_ylim() == (-0.02, 1.02)
     assert figure.axes[1].get_ylim() == (-1.04, 1.04)
-    unknown = figures.curves(made_up(ci_low=-3.0, ci_high=3.0, measure="girth"))
+    unknown = figures.curves(made_up(low=-3.0, high=3.0, measure="girth"))
     assert unknown.axes[0].get_ylim()[0] < -3
 
 
@@ -126,7 +126,7 @@ def test_chance_and_the_noise_ceiling_stand_where_there_is_a_chance() -> None:
 
 
 def test_changes_are_drawn_against_zero_and_beyond_the_limits() -> None:
-    figure = figures.curves(made_up(ci_low=-3.0), change=True)
+    figure = figures.curves(made_up(low=-3.0), change=True)
     assert [marks(ax) for ax in figure.axes] == [{"zero"}] * 4
     assert figure.axes[0].get_ylabel() == "change of\ncloseness\nof leaves"
     assert figure.axes[0].get_ylim()[0] < -3

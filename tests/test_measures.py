@@ -789,6 +789,17 @@ def test_concepts_of_several_reference_images_are_held_out_too() -> None:
         assert found["one", target] == pytest.approx(np.concatenate(scores).mean(), abs=0.02)
 
 
+def test_each_set_of_judgments_has_groups_enough_for_its_folds() -> None:
+    triplets = on_a_plane().triplets
+    human = of_two_sets(Judgments(triplets[triplets.max(axis=1) < 6]))
+    groups = [*"aabbccddeeff"]
+    message = r"n_folds is 4, but the judgments 'other' are of 3 groups .* choose at most 3"
+    settings = with_settings(n_neighbors=2, transform={"n_folds": 4})
+    with pytest.raises(ValueError, match=message):
+        layers.check(human._replace(groups=groups), settings)
+    layers.check(human, settings)
+
+
 def test_similarities_of_some_objects_are_held_against_these_alone() -> None:
     X, reference = a_layer()
     known, similarity = np.arange(3, 9), similarities()

@@ -102,7 +102,11 @@ def test_every_table_is_tidy(tiny: Study) -> None:
         tables.dimension_scores(tiny),
     ):
         assert set(TIDY) <= set(table.columns)
-        keys = [c for c in table.columns if c not in ("value", "ci_low", "ci_high", "p_value", "n")]
+        keys = [
+            c
+            for c in table.columns
+            if c not in ("value", "ci_low", "ci_high", "p_value", "n", "low", "high")
+        ]
         assert not table.duplicated(keys).any()
 
 
@@ -460,6 +464,20 @@ def test_estimates_are_shown_in_words_and_what_is_missing_is_left_out(tiny: Stud
     expected = tables.estimate(summary, family="beit", measure="convexity")
     assert shown["convexity"].tolist()[1] == str(expected)
     assert "rsa" not in shown
+
+
+def test_a_band_goes_from_one_of_two_seeds_to_the_other_and_is_else_the_interval() -> None:
+    values = [0.2, 0.3, 0.1, 0.2, 0.6]
+    table = pd.DataFrame({"model": [*"aabbb"], "value": values})
+    of_two, of_three = tables._over_seeds(table, ["model"]).to_dict("records")
+    assert (of_two["low"], of_two["high"]) == (0.2, 0.3)
+    assert of_two["ci_low"] < -0.3
+    assert (
+        of_three["low"]
+        == of_three["ci_low"]
+        == pytest.approx(statistics.mean_interval(values[2:])[1])
+    )
+    assert of_three["high"] == of_three["ci_high"]
 
 
 def test_measures_are_those_with_the_first_set_of_judgments(tiny: Study) -> None:
