@@ -165,6 +165,15 @@ def run(
     study = studies.load(**choice)
     for result in [*_named(study, again), book.site(study)] if again else ():
         store.remove(result)
+    jobs = store.jobs(book.site(study))
+    if all(store.receipt(name, job.results).exists() for name, job in jobs.items()):
+        typer.echo("Nothing to be done: all results are stored and whole")
+    else:
+        _workflow(study, cores, profile)
+    book.publish(study, site)
+
+
+def _workflow(study: Study, cores: str, profile: str) -> None:
     # Snakemake reads values as YAML, of which JSON is a part.
     values = [f"{key}={json.dumps(value)}" for key, value in study.choice.items()]
     folder = _profile(profile)
@@ -175,7 +184,6 @@ def run(
         raise ValueError(
             f"a step failed; its last words are above, and all of them in {store.root() / 'logs'}"
         )
-    book.publish(study, site)
 
 
 @command

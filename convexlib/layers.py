@@ -334,12 +334,16 @@ def fitted_to(
     checks.Undefined
         If there is nothing to fit to.
     """
-    if reference.size >= _LARGE:
-        reference = reference.astype(np.float32)
+    reference = reference.astype(_precision(reference))
     with warnings.catch_warnings():
         # Where a transform leaves nothing, all rows are alike, and what is measured is at chance.
         warnings.simplefilter("ignore", CollapseWarning)
         return fit_each(AlignmentTransform(kind, lmbda=options.lmbda), reference, sets)
+
+
+def _precision(reference: np.ndarray) -> type[np.floating]:
+    """Of fits, and so of what is kept of them."""
+    return np.float32 if reference.size >= _LARGE else np.float64
 
 
 def fit_all(layer: Layer, options: Transform) -> dict[str, np.ndarray]:
@@ -347,6 +351,7 @@ def fit_all(layer: Layer, options: Transform) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     if not layer.is_finite() or checks.alike(layer.reference):
         return arrays  # nothing to fit to
+    precision = _precision(layer.reference)
     for kind in options.kinds:
         try:
             fits = fit(kind, layer.reference, layer.triplets, options, layer.human)
@@ -357,7 +362,7 @@ def fit_all(layer: Layer, options: Transform) -> dict[str, np.ndarray]:
         fitted = [*(transform for transform, _ in (*fits.folds, *fits.halves)), fits.whole]
         for number, transform in enumerate(fitted):
             for name in _FITTED:
-                value = np.ascontiguousarray(getattr(transform, f"{name}_"), dtype=np.float64)
+                value = np.ascontiguousarray(getattr(transform, f"{name}_"), dtype=precision)
                 arrays[f"{kind} {number} {name}"] = np.atleast_1d(value)
     return arrays
 

@@ -169,15 +169,17 @@ class Study:
     def poolings(self) -> dict[str, "Study"]:
         """The same study by each of the poolings to compare, as far as conclusions need it.
 
-        Of models that are trained here alone: not every other has a class token.
+        Of models that are trained here alone: not every other has a class token. Of transforms,
+        which are large where all tokens stand side by side, conclusions need the global one alone.
         """
         settings, found = self.file.measures, {}
         models = tuple(model for model in self.models if model.recipe)
         for pooling in settings.compared_poolings if models else ():
-            file = self.file.model_copy(
-                update={"measures": settings.model_copy(update={"pooling": pooling})}
-            )
+            changed: dict[str, Any] = {"pooling": pooling}
             only = () if pooling == settings.pooling else CONCLUSIVE
+            if only:
+                changed["transform"] = settings.transform.model_copy(update={"kinds": ("global",)})
+            file = self.file.model_copy(update={"measures": settings.model_copy(update=changed)})
             found[pooling] = replace(self, file=file, models=models, measures=only)
         return found
 
