@@ -162,6 +162,7 @@ def run(
     from convexlib import book
 
     book.check_folder(site)
+    settings = _profile(profile)
     study = studies.load(**choice)
     for result in [*_named(study, again), book.site(study)] if again else ():
         store.remove(result)
@@ -169,16 +170,15 @@ def run(
     if all(store.receipt(name, job.results).exists() for name, job in jobs.items()):
         typer.echo("Nothing to be done: all results are stored and whole")
     else:
-        _workflow(study, cores, profile)
+        _workflow(study, cores, settings)
     book.publish(study, site)
 
 
-def _workflow(study: Study, cores: str, profile: str) -> None:
+def _workflow(study: Study, cores: str, profile: Path) -> None:
     # Snakemake reads values as YAML, of which JSON is a part.
     values = [f"{key}={json.dumps(value)}" for key, value in study.choice.items()]
-    folder = _profile(profile)
-    values.append(f"profile={json.dumps(str(folder))}")
-    command = [sys.executable, "-m", "snakemake", "--cores", cores, "--workflow-profile", folder]
+    values.append(f"profile={json.dumps(str(profile))}")
+    command = [sys.executable, "-m", "snakemake", "--cores", cores, "--workflow-profile", profile]
     command += ["--config", *values]
     if subprocess.run(command, cwd=store.ROOT).returncode:
         raise ValueError(
