@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -318,8 +319,8 @@ def _for_study(study: Study, source: Path) -> nbformat.NotebookNode:
 
 def _bands(study: Study) -> str:
     """What bands of curves show; see `tables.layer_means`."""
-    seeds = study.file.training.seeds if study.file.training else []
-    return "go from one seed to the other" if len(seeds) == 2 else "are 95 % t intervals over seeds"
+    n_seeds = max(Counter(model.name for model in study.models).values())
+    return "go from one seed to the other" if n_seeds == 2 else "are 95 % t intervals over seeds"
 
 
 def _is_for(study: Study, cell: nbformat.NotebookNode) -> bool:

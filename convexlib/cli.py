@@ -162,7 +162,7 @@ def run(
     from convexlib import book
 
     book.check_folder(site)
-    settings = _profile(profile)
+    folder = _profile(profile)
     study = studies.load(**choice)
     for result in [*_named(study, again), book.site(study)] if again else ():
         store.remove(result)
@@ -170,11 +170,12 @@ def run(
     if all(store.receipt(name, job.results).exists() for name, job in jobs.items()):
         typer.echo("Nothing to be done: all results are stored and whole")
     else:
-        _workflow(study, cores, settings)
+        _workflow(study, cores, folder)
     book.publish(study, site)
 
 
 def _workflow(study: Study, cores: str, profile: Path) -> None:
+    """Let Snakemake make what is missing, as the profile in this folder says."""
     # Snakemake reads values as YAML, of which JSON is a part.
     values = [f"{key}={json.dumps(value)}" for key, value in study.choice.items()]
     values.append(f"profile={json.dumps(str(profile))}")

@@ -401,13 +401,18 @@ def object_splits(
 ) -> Splits:
     """Training and test triplets of each fold of the objects, or of groups of them."""
     groups = human.held_together if human and human.groups is not None else None
-    if groups is not None and len(np.unique(groups[np.unique(triplets)])) < options.n_folds:
+    if groups is not None and _n_groups(groups, triplets) < options.n_folds:
         groups = None  # such as all in one typeface
     return [
         fold
         for seed in range(options.n_repeats)
         for fold in filled_folds(triplets, n_objects, options.n_folds, seed, groups)
     ]
+
+
+def _n_groups(groups: np.ndarray, triplets: np.ndarray) -> int:
+    """How many groups the objects of some triplets are of."""
+    return len(np.unique(groups[np.unique(triplets)]))
 
 
 def _halves(triplets: np.ndarray) -> Splits:
@@ -539,12 +544,12 @@ def _check_folds(human: Human, settings: Measures) -> None:
     n_folds, n_neighbors = settings.transform.n_folds, settings.n_neighbors
     n_concepts, triplets = len(human.names), human.judgments.triplets
     for name, of_set in human.sets.items() if human.groups is not None else ():
-        held_out = {human.groups[row] for row in np.unique(of_set.triplets).tolist()}
-        if 1 < len(held_out) < n_folds:
+        n_groups = _n_groups(human.held_together, of_set.triplets)
+        if 1 < n_groups < n_folds:
             which = f"judgments {name!r}" if len(human.sets) > 1 else "judgments"
             raise ValueError(
-                f"n_folds is {n_folds}, but the {which} are of {len(held_out)} groups that are "
-                f"held out as a whole; choose at most {len(held_out)}"
+                f"n_folds is {n_folds}, but the {which} are of {n_groups} groups that are "
+                f"held out as a whole; choose at most {n_groups}"
             )
     folds = [test for _, test in object_splits(triplets, n_concepts, settings.transform, human)]
     if not folds:
