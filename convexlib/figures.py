@@ -91,9 +91,9 @@ def curves(
     missing: str = _MISSING,
     **looks: Any,
 ) -> Figure:
-    """A line for each model, with its interval, in facets; a column of facets shares its y axis.
+    """A line for each model, with its interval, in facets.
 
-    A column that the table lacks is not used.
+    Facets of one measure share their y axis. A column that the table lacks is not used.
 
     Parameters
     ----------
@@ -135,7 +135,9 @@ def curves(
     drawn = _dressed(table, units=units, **looks)
     grey = table.head(0) if behind is None else behind.assign(**dict.fromkeys(band, np.nan))
     everything = pd.concat([_dressed(grey, {"color": _GREY}, units=units, **looks), drawn])
-    facets = _facets(everything, row, column, 2.3, sharey="col")
+    alike = len({*everything.get("measure", [""])}) == 1
+    facets = _facets(everything, row, column, 2.3, sharey=True if alike else "col")
+    full = not alike or any(panel.empty for _, panel, _ in facets)
     for ax, panel, measure in facets:
         if panel.empty:
             _say(missing, ax)
@@ -145,10 +147,13 @@ def curves(
             low, high = (curve.get(end, np.nan) for end in band)
             ax.fill_between(curve[x], low, high, color=look["color"], alpha=0.12, linewidth=0)
         label = _label(measure or y)
-        ax.set_ylabel(f"change of\n{label}" if change else label)
+        if not alike or ax.get_subplotspec().is_first_col():
+            ax.set_ylabel(f"change of\n{label}" if change else label)
         of_set = next(iter(panel.get("judgments", ())), None)
         _expect(ax, "y", measure, change=change, of_set=of_set)
-        _title(ax, panel, row, column)
+        place = ax.get_subplotspec()  # what the facets of a row have in common is said once
+        said = {row: full or place.is_first_col(), column: full or place.is_first_row()}
+        _title(ax, panel, *(name for name, is_said in said.items() if is_said))
     for ax, _, measure in facets if not change else []:
         _clip(ax, "y", measure)
     ax.locator_params(axis="x", nbins=4, integer=pd.api.types.is_integer_dtype(table[x]))

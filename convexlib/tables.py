@@ -475,8 +475,9 @@ def kept_together(study: Study, pairs: Iterable[tuple[str, str]]) -> pd.DataFram
     -------
     DataFrame
         One row a pair that was judged, and source ("people", then variants): pair ("b, d"),
-        source, value, with a 95 % interval, and n. Those of people are for other units that folds
-        hold out, such as typefaces, those of models for other kinds of models.
+        source, value, with a 95 % interval, which ends where shares do, and n. Those of people are
+        for other units that folds hold out, such as typefaces, those of models for other kinds of
+        models.
     """
     judged = pipeline.judged(study)
     concept = np.asarray(judged.concept)
@@ -496,7 +497,10 @@ def kept_together(study: Study, pairs: Iterable[tuple[str, str]]) -> pd.DataFram
         values = [likely[is_pair].mean() for likely in models["likely"]]
         of_models = models.assign(value=values, pair=name).rename(columns={"variant": "source"})
         found.append(_over_models(of_models, ["study", "pair", "source"]))
-    return pd.concat(found) if found else pd.DataFrame(columns=["pair", "source", *_ESTIMATE, "n"])
+    if not found:
+        return pd.DataFrame(columns=["pair", "source", *_ESTIMATE, "n"])
+    table, ends = pd.concat(found), ["ci_low", "ci_high"]
+    return table.assign(**table[ends].clip(0, 1))
 
 
 @cache

@@ -106,6 +106,15 @@ def test_facets_say_what_they_show_and_share_the_axis_of_their_measure() -> None
     assert figure.legends[0].get_title().get_text() == "depth (layer / last layer)"
 
 
+def test_facets_of_one_measure_share_one_axis_whatever_their_columns_are() -> None:
+    table = made_up().query("measure == 'order'")
+    both = pd.concat([table.assign(judgments=name) for name in ("Latin", "Cyrillic")])
+    axes = figures.curves(both, column="judgments").axes
+    assert len({ax.get_ylim() for ax in axes}) == 1
+    labels = [ax.get_ylabel() for ax in axes]
+    assert labels == ["order", "", "order", ""]
+
+
 def test_axes_end_where_the_measure_does() -> None:
     figure = figures.curves(made_up(low=-3.0, high=3.0))
     assert figure.axes[0].get_ylim() == (-0.02, 1.02)
