@@ -5,7 +5,7 @@ from pathlib import Path
 import numba
 from tqdm import tqdm
 
-from benchmarks import convexity, extraction, odd_one_out, transforms
+from benchmarks import alignet, convexity, extraction, odd_one_out, transforms
 
 TABLE = Path(__file__).parents[1] / "book" / "_static" / "benchmarks.txt"
 HEADER = "| work | here | the other side | here is |\n|---|---|---|---|"
@@ -13,7 +13,7 @@ HEADER = "| work | here | the other side | here is |\n|---|---|---|---|"
 
 def main() -> None:
     lines = [HEADER]
-    for module in (odd_one_out, convexity, transforms, extraction):
+    for module in (odd_one_out, convexity, transforms, extraction, alignet):
         lines += [str(row) for row in tqdm(module.rows(), desc=module.__name__, unit="row")]
     exponent = convexity.draw_growth()
     n_threads = numba.get_num_threads()

@@ -39,6 +39,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "triplets_from_similarity",
         ],
         "models.representations": ["extract"],
+        "triplets": ["Triplets"],
         "transforms": ["AlignmentTransform", "cross_validate", "fit_folds"],
     },
 )

@@ -56,6 +56,7 @@ def notebooks(study: Study) -> list[str]:
         and header.get("repeated", about.REPEATED) == about.REPEATED
         and header.get("several-judgments", study.n_sets > 1) == (study.n_sets > 1)
         and (bool(study.poolings) or not header.get("compared-poolings"))
+        and (bool(study.students.models) or not header.get("alignet"))
     ]
 
 
@@ -73,6 +74,8 @@ def features(study: Study) -> set[str]:
         "several-images": judged.n_images > 1,
         "several-judgments": len(judged.sets) > 1,
         "compared-poolings": bool(study.poolings),
+        "alignet": bool(study.students.models),
+        "tasks": about.TASKS,
         "similarity": judged.judgments.similarity is not None,
         "dimensions": dimensions is not None,
         "many-dimensions": dimensions is not None and dimensions.shape[1] > 4,
@@ -111,6 +114,9 @@ def executed(study: Study, name: str) -> Result:
     if _notebooks()[name].get("compared-poolings"):
         others = {p: pooled for p, pooled in study.poolings.items() if pooled.measures}
         measured |= {p: pipeline.all_measures(pooled) for p, pooled in others.items()}
+    if _notebooks()[name].get("alignet"):
+        measured = pipeline.all_measures(study.students)
+        measured["alignet"] = {"teacher": pipeline.teacher(study)}
     by = {
         "stimuli": study.stimuli.model_dump(mode="json"),
         "models": [asdict(replace(m, source=None, recipe=None)) for m in study.models],

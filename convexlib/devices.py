@@ -71,3 +71,10 @@ def in_32_bits() -> Iterator[None]:
             after.callback(setattr, backend, "fp32_precision", backend.fp32_precision)
             backend.fp32_precision = "ieee"
         yield
+
+
+def mixed(device: torch.device, *, enabled: bool = True) -> torch.autocast:
+    """Compute in 16 bits where PyTorch's autocast has it so: bfloat16, where the device has it."""
+    old_gpu = device.type == "cuda" and not torch.cuda.is_bf16_supported()
+    half = torch.float16 if old_gpu else torch.bfloat16
+    return torch.autocast(device.type, half, enabled=enabled)

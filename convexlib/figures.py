@@ -34,6 +34,7 @@ _LOOKS = {
         {"linestyle": "-"},
         {"linestyle": ":", "markerfacecolor": "0.7", "marker": "s"},
         {"linestyle": "-.", "marker": "D"},
+        {"linestyle": (0, (1, 4)), "markerfacecolor": "white", "marker": "v"},
     ],
     "_marker": [{"marker": marker} for marker in "os^vph"],
     "_added": [{"marker": marker} for marker in "DPX*<>"],

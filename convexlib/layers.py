@@ -127,7 +127,9 @@ class Layer(NamedTuple):
     fits : mapping
         Of each kind of transform, its `Fits`, or None where it could not be fitted.
     options : Transform, optional
-        How a measure fits transforms of its own.
+        How a measure fits transforms of its own, or which folds it keeps to.
+    tasks : mapping
+        Features and labels of images for other tasks, by `data.Stimuli.tasks`; at the last layer.
     """
 
     X: np.ndarray
@@ -138,6 +140,7 @@ class Layer(NamedTuple):
     name: str = "this layer"
     fits: Mapping[str, Fits | None] = {}
     options: Transform | None = None
+    tasks: Mapping[str, tuple[np.ndarray, pd.DataFrame]] = {}
 
     @classmethod
     def of(cls, X: ArrayLike, reference: ArrayLike, human: Human, **options: Any) -> "Layer":
@@ -180,6 +183,11 @@ def spaces(layer: Layer) -> Iterator[Space]:
         yield Space(ORIGINAL, fitted, lambda _, features: features, standardize)
     for kind, fits in layer.fits.items():
         yield Space(kind, fits, AlignmentTransform.transform, AlignmentTransform.transform)
+
+
+def task(layer: Layer, name: str) -> tuple[np.ndarray, pd.DataFrame] | None:
+    """Features and labels of a task, where the layer and the stimuli have it."""
+    return layer.tasks.get(name)
 
 
 def convexity(
@@ -408,6 +416,33 @@ def object_splits(
         for seed in range(options.n_repeats)
         for fold in filled_folds(triplets, n_objects, options.n_folds, seed, groups)
     ]
+
+
+def first_fold(
+    human: Human, triplets: np.ndarray, options: Transform
+) -> tuple[np.ndarray, np.ndarray]:
+    """Triplets that are known to who learns from the first fold, and all with an object it lacks.
+
+    `triplets` are of any set of judgments; folds are those of the first.
+
+    Raises
+    ------
+    ValueError
+        If there is no fold.
+    """
+    folds = object_splits(human.judgments.triplets, len(human.names), options, human)
+    if not folds:
+        raise ValueError(
+            f"n_folds is {options.n_folds}, and no fold of the judgments holds both some to fit to "
+            "and some to test; give more judgments or fewer folds"
+        )
+    return parted(triplets, folds[0][0])
+
+
+def parted(triplets: np.ndarray, training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Triplets of which all objects are in some to train on, and those with another object."""
+    is_known = np.isin(triplets, training).all(axis=1)
+    return triplets[is_known], triplets[~is_known]
 
 
 def _n_groups(groups: np.ndarray, triplets: np.ndarray) -> int:

@@ -6,7 +6,9 @@ costs nothing; `get()` makes it, and whatever it needs, unless it is stored. Wha
 stands in its writer, which sees nothing but what the result says that it is called with.
 """
 
-from collections.abc import Iterable, Iterator
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
@@ -21,14 +23,17 @@ from safetensors.numpy import load_file, save_file
 
 from convexlib import data, dependencies, measures, store
 from convexlib.data import PATH, Human
-from convexlib.data.images import ImageFiles
+from convexlib.data.images import ImageFiles, suffixes
 from convexlib.models import embeddings
-from convexlib.settings import Precision, Recipe, Transform
+from convexlib.settings import Alignment, Distillation, Precision, Recipe, Transform
 from convexlib.store import Known, Result
 from convexlib.study import Model, Study
 
 if TYPE_CHECKING:
     from convexlib.layers import Layer
+
+N_VALIDATION = 10_000
+"""Triplets on which it is seen how well a student learned, as many as the authors released."""
 
 
 @cache
@@ -53,6 +58,8 @@ def checkpoint(study: Study, model: Model) -> Result | Known:
     if model.recipe is None:
         return _found(model)
     start = study.known.get(model.parent)
+    if model.recipe.target is not None:
+        return _student(study, model, start)
     return Result(
         f"{study.name}/models/{model.id}",
         _train,
@@ -66,6 +73,68 @@ def checkpoint(study: Study, model: Model) -> Result | Known:
         resumes=True,
         job=_job("train", model),
         priority=200 + _size(model),  # the largest first, so that none is left running at the end
+    )
+
+
+@cache
+def teacher(study: Study) -> Result:
+    """The teacher of AligNet: a layer of a model, and its transform."""
+    about = study.file.alignet
+    model, by = study.known[about.teacher], study.pooled(about.pooling)
+    return Result(
+        f"{study.name}/alignet/teacher",
+        _teach,
+        {
+            "representations": representations(by, model),
+            "human": human(study),
+            "options": study.file.measures.transform,
+            "model": model.id,
+        },
+        job="teacher",
+        priority=200,
+    )
+
+
+@cache
+def lesson(study: Study) -> Result:
+    """What the teacher says of triplets of images, to students of each target."""
+    about = study.file.alignet
+    by = study.pooled(about.pooling)
+    return Result(
+        f"{study.name}/alignet/lesson",
+        _tell,
+        _model_and_images(by, study.known[about.teacher])
+        | {
+            "teacher": teacher(study),
+            "settings": about,
+            "pool": _pool(study),
+            "concept": study.stimuli.CONCEPT,
+            "precision": study.file.measures.precision,
+        },
+        resumes=True,
+        job="teacher",
+        priority=200,
+    )
+
+
+@cache
+def tasks(study: Study, model: Model) -> Result:
+    """Representations of the images of other tasks at the last layer of a model."""
+    about = study.stimuli
+    stimuli = Result(
+        f"{study.name}/tasks/images",
+        _write_tasks,
+        {"settings": Known(about, by=about.images_depend_on())},
+        chosen={"data": about.kind},
+    )
+    return Result(
+        f"{study.name}/tasks/{_pooled(study, model)}",
+        _represent_tasks,
+        _model_and_images(study, model)
+        | {"stimuli": stimuli, "precision": study.file.measures.precision},
+        resumes=True,
+        job=_job("represent", model),
+        priority=100 + _size(model),
     )
 
 
@@ -125,8 +194,11 @@ def measure(study: Study, model: Model, name: str) -> Result:
     }
     if "convexlib.layers.convexity" in reached:
         inputs["n_neighbors"] = settings.n_neighbors
-    if "convexlib.layers.fitted_to" in reached:
+    if reached.keys() & {"convexlib.layers.fitted_to", "convexlib.layers.first_fold"}:
         inputs["options"] = settings.transform
+    if "convexlib.layers.task" in reached:
+        inputs["tasks"] = tasks(study, model)
+        writer = _measure_tasks
     if "convexlib.layers.spaces" in reached:
         inputs |= {"transforms": transforms(study, model), "options": settings.transform}
         writer = _measure_transformed
@@ -142,10 +214,10 @@ def measure(study: Study, model: Model, name: str) -> Result:
 
 def all_measures(study: Study) -> dict[str, dict[str, Result]]:
     """Of each model, by id, what each file of `measures` measures of it."""
-    return {
-        model.id: {n: measure(study, model, n) for n in study.measures or measures.names()}
-        for model in study.models
-    }
+    chosen = study.measures or measures.of_every_model()
+    if not study.stimuli.TASKS:
+        chosen = [name for name in chosen if not _needs_tasks(name)]
+    return {model.id: {n: measure(study, model, n) for n in chosen} for model in study.models}
 
 
 def trial(study: Study, model: Model) -> Result:
@@ -177,7 +249,16 @@ def last_layer(study: Study, model: Model) -> "Layer":
 
 
 def _write_stimuli(folder: Path, *, settings: data.Stimuli) -> None:
-    splits = import_module(f"convexlib.data.{settings.kind}").Stimuli.splits(settings)
+    _write_splits(folder, import_module(f"convexlib.data.{settings.kind}").Stimuli.splits(settings))
+
+
+def _write_tasks(folder: Path, *, settings: data.Stimuli) -> None:
+    _write_splits(folder, import_module(f"convexlib.data.{settings.kind}").Stimuli.tasks(settings))
+
+
+def _write_splits(
+    folder: Path, splits: Mapping[str, tuple[np.ndarray | None, pd.DataFrame]]
+) -> None:
     arrays = {}
     for split, (images, of_image) in splits.items():
         if images is not None:
@@ -244,6 +325,153 @@ def _train(folder: Path, *, stimuli: Path, seed: int, recipe: Recipe, start: Pat
     )
 
 
+def _student(study: Study, model: Model, start: Model) -> Result:
+    return Result(
+        f"{study.name}/models/{model.id}",
+        _distill,
+        {
+            "lesson": lesson(study),
+            "target": model.recipe.target,
+            "stimuli": stimuli(study),
+            "root": Known(study.stimuli.root, by="the files are in the stimuli"),
+            "pool": _pool(study),
+            "settings": model.recipe.training,
+            "seed": model.seed or 0,
+            "start": checkpoint(study, start),
+        },
+        resumes=True,
+        job=_job("train", model),
+        priority=150 + _size(start),
+    )
+
+
+def _pool(study: Study) -> Known | None:
+    """A folder of images for triplets, known by its files; None where those of the study serve."""
+    folder = study.file.alignet.images
+    if folder is None:
+        return None
+    if not (paths := _files_of(folder)):
+        raise ValueError(f"alignet.images is {str(folder)!r}, in which there are no images")
+    return Known(folder, by=store.of_files(paths))
+
+
+def _files_of(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes())
+
+
+def _to_judge(
+    stimuli: Path, root: Path | None, pool: Path | None
+) -> dict[str, tuple[np.ndarray | ImageFiles, list[str], pd.DataFrame]]:
+    """Images for triplets, their names and labels: to learn from, and to see how well it went."""
+    if pool is not None:
+        paths = _files_of(pool)
+        parts = {"train": [p for n, p in enumerate(paths) if n % 10], "validation": paths[::10]}
+        return {
+            split: (ImageFiles(some), [str(p.relative_to(pool)) for p in some], pd.DataFrame())
+            for split, some in parts.items()
+        }
+    trains = (stimuli / "train.parquet").exists()
+    found = {}
+    for split in ("train", "validation"):
+        read = split if trains else "test"
+        labels = _read_labels(stimuli, read)
+        names = labels[PATH] if PATH in labels else [f"{read}-{n:06d}" for n in range(len(labels))]
+        found[split] = (_read_images(stimuli, read, root), [*names], labels)
+    return found
+
+
+def _teach(
+    folder: Path, *, representations: Path, human: Path, options: Transform, model: str
+) -> None:
+    from convexlib.models.alignet import teach
+
+    people = Human.load(human)
+    features = [layer.reference for layer in _layers(representations, people, model)]
+    found, table = teach(features, people, options)
+    found.transform.to_npz(folder / "transform.npz")
+    said = {"layer": found.layer, "temperature": found.temperature}
+    (folder / "teacher.json").write_text(json.dumps(said), encoding="utf-8")
+    table.to_parquet(folder / "layers.parquet")
+
+
+def _tell(
+    folder: Path,
+    *,
+    teacher: Path,
+    checkpoint: Path,
+    stimuli: Path,
+    root: Path | None,
+    pool: Path | None,
+    pooling: str,
+    precision: Precision,
+    settings: Alignment,
+    concept: str,
+) -> None:
+    from convexlib.models.alignet import Teacher, lesson
+    from convexlib.models.representations import load, write
+    from convexlib.transforms import AlignmentTransform
+
+    said = json.loads((teacher / "teacher.json").read_text(encoding="utf-8"))
+    judge = Teacher(transform=AlignmentTransform.from_npz(teacher / "transform.npz"), **said)
+    splits, n_triplets = _to_judge(stimuli, root, pool), settings.distillation.n_triplets
+    n_all = len(splits["train"][0])
+    for seed, (split, (images, names, labels)) in enumerate(splits.items()):
+        features = folder / f"features-{split}"
+        asked = {"pooling": pooling, "precision": precision, "only": judge.layer}
+        write(checkpoint, images, features, **asked)
+        X = load(features, 0)
+        groups = pd.factorize(labels[concept])[0] if concept in labels else None
+        share = {"n_clusters": max(2, round(settings.n_clusters * len(X) / n_all))}
+        of_split = settings.model_copy(update=share)
+        n = n_triplets if split == "train" else min(n_triplets, N_VALIDATION)
+        for target, told in lesson(judge, X, names, of_split, n, seed, groups).items():
+            told.save(folder / f"{split}-{target}.npz")
+    for split in splits:
+        shutil.rmtree(folder / f"features-{split}")
+
+
+def _distill(
+    folder: Path,
+    *,
+    lesson: Path,
+    target: str,
+    stimuli: Path,
+    root: Path | None,
+    pool: Path | None,
+    settings: Distillation,
+    seed: int,
+    start: Path,
+) -> None:
+    from convexlib.models.training import distill
+    from convexlib.triplets import Triplets
+
+    images = {split: found[0] for split, found in _to_judge(stimuli, root, pool).items()}
+    lessons = {split: Triplets.load(lesson / f"{split}-{target}.npz") for split in images}
+    distill(folder, images=images, lessons=lessons, settings=settings, seed=seed, start=start)
+
+
+def _represent_tasks(
+    folder: Path,
+    *,
+    checkpoint: Path,
+    stimuli: Path,
+    root: Path | None,
+    pooling: str,
+    precision: Precision,
+) -> None:
+    from convexlib.models.representations import load, write
+
+    for labels in sorted(stimuli.glob("*.parquet")):
+        name, features = labels.stem, folder / labels.stem
+        images = _read_images(stimuli, name, root)
+        write(checkpoint, images, features, pooling=pooling, precision=precision, only=-1)
+        X = load(features, 0)
+        save_file({"X": X}, folder / f"{name}.safetensors")
+        shutil.copy(labels, folder)
+    for labels in stimuli.glob("*.parquet"):
+        shutil.rmtree(folder / labels.stem)
+
+
 def _represent(
     folder: Path,
     *,
@@ -290,6 +518,20 @@ def _measure(
 ) -> None:
     layers = _layers(representations, Human.load(human), model, **distances)
     _write_rows(folder, name, layers)
+
+
+def _measure_tasks(folder: Path, *, tasks: Path, name: str, **given: Any) -> None:
+    of_task = {
+        labels.stem: (
+            load_file(labels.with_suffix(".safetensors"))["X"].astype(np.float64),
+            pd.read_parquet(labels),
+        )
+        for labels in sorted(tasks.glob("*.parquet"))
+    }
+    *before, last = _layers(
+        given.pop("representations"), Human.load(given.pop("human")), given.pop("model"), **given
+    )
+    _write_rows(folder, name, [*before, last._replace(tasks=of_task)])
 
 
 def _measure_transformed(
@@ -375,12 +617,20 @@ def _job(command: str, model: Model) -> str:
     """
     if model.recipe is None:
         return f"{command}_{'added-' * model.added}{model.id}"
+    if model.recipe.target is not None:  # who teaches it may be of its family and size
+        command = "align"
     return f"{command}_{model.attributes['family']}-{model.attributes['size']}"
 
 
 def _pooled(study: Study, model: Model) -> str:
-    """A model, and the pooling where it is but one of several to compare."""
-    return f"{model.id}-{study.file.measures.pooling}" if study.measures else model.id
+    """A model, and the pooling where it is another than the study's own."""
+    return f"{model.id}{study.suffix}"
+
+
+def _needs_tasks(name: str) -> bool:
+    return (
+        "convexlib.layers.task" in dependencies.of_name(f"convexlib.measures.{name}", "rows").code
+    )
 
 
 def _size(model: Model) -> int:

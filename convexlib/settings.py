@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from convexlib.data import beside_the_study_file
+from convexlib.data import FilePath, beside_the_study_file
 from convexlib.models import families
 
 UNKNOWN = "unknown"
@@ -25,6 +25,12 @@ Variant = Literal[VARIANTS]
 Pooling = Literal["mean", "cls", "tokens"]
 Precision = Literal["single", "mixed"]
 """In which numbers a model computes: float32, or what autocast of PyTorch chooses."""
+
+TARGETS = ("aligned", "unaligned", "shuffled")
+Target = Literal[TARGETS]
+"""What students learn: the teacher as people made it; as it was; and its answers, shuffled."""
+
+Scheme = Literal["cluster-border", "class-border", "between-class", "within-class"]
 
 
 def _folder_or_name(source: str, info: ValidationInfo) -> str:
@@ -75,7 +81,9 @@ class Training(_Settings):
     """AdamW with a linear warm-up over a share of the steps and a cosine decay to zero.
 
     `labels` are the columns of the images' labels whose values make the classes to name, for
-    objectives that name some. Every `save_every` epochs, a checkpoint on the way is kept.
+    objectives that name some. Every `save_every` epochs, a checkpoint on the way is kept. A batch
+    goes through the model in `accumulate` parts. On a GPU, "mixed" precision computes in 16 bits
+    where PyTorch's autocast has it so.
     """
 
     epochs: int = Field(ge=1)
@@ -85,6 +93,46 @@ class Training(_Settings):
     warmup: float = Field(0.1, ge=0, lt=1)
     labels: tuple[str, ...] = ()
     save_every: int | None = Field(None, ge=1)
+    accumulate: int = Field(1, ge=1)
+    precision: Precision = "single"
+
+
+class Distillation(Training):
+    """How a student is trained on triplets that a teacher judged (AligNet).
+
+    `n_triplets` are seen in each epoch. The student's similarities, over `temperature`, are held
+    against the teacher's by the Jensen-Shannon divergence, as in the released code, or by
+    Kullback-Leibler, as in the paper. `anchor` is how fast weights decay towards those that the
+    student started from.
+    """
+
+    n_triplets: int = Field(ge=1)
+    divergence: Literal["jensen-shannon", "kullback-leibler"] = "jensen-shannon"
+    similarity: Literal["cosine", "dot"] = "dot"
+    temperature: float = Field(10.0, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False)
+    anchor: float = Field(1.0, ge=0)
+
+
+class Alignment(_Settings):
+    """Who is the teacher, on which triplets, and how students learn from it (AligNet).
+
+    The teacher is a model of the study, by its id. Triplets are drawn, by `scheme`, of clusters of
+    the images that models train on, or of those in the folder `images`; where neither is, of the
+    test images. A student is made of each pretrained model that the study trains from one of
+    `seeds`, or lists, and to each of `targets`.
+    """
+
+    teacher: str
+    pooling: Pooling = "mean"
+    images: FilePath | None = None
+    n_clusters: int = Field(ge=2)
+    scheme: Scheme = "cluster-border"
+    groups_per_batch: int = Field(16, ge=1)
+    images_per_group: int = Field(4, ge=1)
+    targets: tuple[Target, ...] = Field(TARGETS, min_length=1)
+    seeds: tuple[NonNegativeInt, ...] = (0,)
+    distillation: Distillation
 
 
 def _of_a_module(family: str) -> str:
@@ -107,11 +155,13 @@ class TrainedModels(_Settings):
 class Recipe(_Settings):
     """How a model is trained here: from scratch, or from its parent.
 
-    `architecture` and `patch_size` are None where it starts from its parent.
+    `architecture` and `patch_size` are None where it starts from its parent; `target` is one of
+    `TARGETS` where it learns from a teacher.
     """
 
     family: str
-    training: Training
+    training: Training | Distillation
+    target: str | None = None
     architecture: Architecture | None = None
     patch_size: int | None = None
 

@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,8 +21,18 @@ from pydantic import (
 )
 
 from convexlib.data import Stimuli, of_kind
+from convexlib.measures import OF_ALIGNET
 from convexlib.models import embeddings, families
-from convexlib.settings import UNKNOWN, VARIANTS, Checkpoint, Measures, Recipe, TrainedModels
+from convexlib.settings import (
+    UNKNOWN,
+    VARIANTS,
+    Alignment,
+    Checkpoint,
+    Measures,
+    Pooling,
+    Recipe,
+    TrainedModels,
+)
 from convexlib.store import ROOT
 
 if TYPE_CHECKING:
@@ -30,6 +40,9 @@ if TYPE_CHECKING:
 
 CONCLUSIVE = ("convexity", "odd_one_out", "held_out_odd_one_out")
 """What is measured of a study by other poolings: files of `measures`."""
+
+OF_STUDENTS = ("convexity", "odd_one_out", "rsa", "disagreement", *OF_ALIGNET)
+"""What is measured of the students of AligNet and of the models that they were made of."""
 
 ADDED = "added"
 """The size of a model that the reader added: it belongs to none of the study's sizes."""
@@ -109,6 +122,7 @@ class StudyFile(BaseModel):
     also: tuple[InstanceOf[Stimuli], ...] = ()
     training: TrainedModels | None = None
     models: tuple[Checkpoint, ...] = ()
+    alignet: Alignment | None = None
     measures: Measures
 
     @model_validator(mode="after")
@@ -122,6 +136,15 @@ class StudyFile(BaseModel):
         if not self.training and not self.models:
             raise ValueError(
                 "models is empty; list at least one checkpoint" + (" or give training" * trains)
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _teacher_is_a_model(self) -> "StudyFile":
+        names = [model.id for model in trained(self)] + [*_named(self.models, ())]
+        if self.alignet and self.alignet.teacher not in names:
+            raise ValueError(
+                f"alignet.teacher is {self.alignet.teacher!r}; choose one of: {', '.join(names)}"
             )
         return self
 
@@ -156,7 +179,8 @@ class Study:
     """A study file together with the models chosen from it and added to it.
 
     `choice` is how it was asked for: ``load(**study.choice)`` gives the same study again.
-    `measures` are files of `measures`; all of them, if none is named.
+    `measures` are files of `measures`; if none is named, all but those of AligNet alone. What is
+    measured in another way than the study file says has a `suffix` to its name.
     """
 
     name: str
@@ -164,6 +188,26 @@ class Study:
     models: tuple[Model, ...]
     choice: Mapping[str, Any]
     measures: tuple[str, ...] = ()
+    suffix: str = ""
+
+    @cached_property
+    def students(self) -> "Study":
+        """The same study with the students of AligNet, and what they are made of, alone.
+
+        Of the models that were chosen; where there is no teacher, or none of these can be a
+        student, it has no models.
+        """
+        models = _with_students(self.file, self.models)
+        return replace(self, models=tuple(models), measures=OF_STUDENTS)
+
+    def pooled(self, pooling: Pooling) -> "Study":
+        """The same study with features that are pooled in this way."""
+        settings = self.file.measures
+        if pooling == settings.pooling:
+            return self
+        changed = settings.model_copy(update={"pooling": pooling})
+        file = self.file.model_copy(update={"measures": changed})
+        return replace(self, file=file, suffix=f"-{pooling}")
 
     @cached_property
     def poolings(self) -> dict[str, "Study"]:
@@ -172,15 +216,16 @@ class Study:
         Of models that are trained here alone: not every other has a class token. Of transforms,
         which are large where all tokens stand side by side, conclusions need the global one alone.
         """
-        settings, found = self.file.measures, {}
-        models = tuple(model for model in self.models if model.recipe)
-        for pooling in settings.compared_poolings if models else ():
-            changed: dict[str, Any] = {"pooling": pooling}
-            only = () if pooling == settings.pooling else CONCLUSIVE
-            if only:
-                changed["transform"] = settings.transform.model_copy(update={"kinds": ("global",)})
-            file = self.file.model_copy(update={"measures": settings.model_copy(update=changed)})
-            found[pooling] = replace(self, file=file, models=models, measures=only)
+        models, found = tuple(model for model in self.models if model.recipe), {}
+        for pooling in self.file.measures.compared_poolings if models else ():
+            pooled = replace(self.pooled(pooling), models=models)
+            if pooled.suffix:
+                settings = pooled.file.measures
+                kept = settings.transform.model_copy(update={"kinds": ("global",)})
+                settings = settings.model_copy(update={"transform": kept})
+                file = pooled.file.model_copy(update={"measures": settings})
+                pooled = replace(pooled, file=file, measures=CONCLUSIVE)
+            found[pooling] = pooled
         return found
 
     @property
@@ -200,7 +245,9 @@ class Study:
     @cached_property
     def known(self) -> dict[str, Model]:
         """All models by their ids, also those that it trains and were not chosen."""
-        return {model.id: model for model in (*trained(self.file), *self.models)}
+        own = trained(self.file)
+        every = (*own, *_with_students(self.file, own), *self.models)
+        return {model.id: model for model in every}
 
     def root(self, model: Model) -> Model:
         """The model that it goes back to: its parent, or the parent of that, as far as chosen."""
@@ -263,9 +310,12 @@ def load(
         [_absolute(name) for name in several(given, argument)]
         for given, argument in ((models, "models"), (add_models, "add_models"))
     )
-    chosen = [model for model in trained(file) if not models or model.name in models]
+    own = trained(file)
+    students = [model for model in _with_students(file, own) if model.name in models]
+    chosen = [model for model in own if not models or model.name in models]
+    chosen += [model for model in students if model not in chosen]
     listed, found = _checkpoints(file, models, add_models)
-    own = {model.id: model for model in trained(file)} | _named(file.models, ())
+    own = {m.id: m for m in (*own, *students)} | _named(file.models, ())
     asked = {checkpoint.source for name in models for checkpoint in _given(name)}
     chosen += [_found(checkpoint, own) for checkpoint in listed]
     chosen += [
@@ -333,6 +383,33 @@ def trained(file: StudyFile) -> list[Model]:
                 for start in models[-len(training.seeds) :]
             ]
     return models
+
+
+def _with_students(file: StudyFile, models: Iterable[Model]) -> list[Model]:
+    """Models that students of AligNet are made of, and these; none where there is no teacher."""
+    if file.alignet is None:
+        return []
+    seeds, found = (None, *file.alignet.seeds), []
+    bases = [
+        model
+        for model in models
+        if (model.variant, model.parent) == (VARIANTS[0], None)
+        and model.seed in seeds
+        and not (model.added or model.is_features)
+    ]
+    for target in file.alignet.targets:
+        recipe = {"training": file.alignet.distillation, "target": target}
+        found += [
+            Model(
+                base.name.removesuffix(f"-{VARIANTS[0]}") + f"-{target}",
+                {**base.attributes, "variant": target},
+                base.seed,
+                recipe=Recipe(family=base.family, **recipe),
+                parent=base.id,
+            )
+            for base in bases
+        ]
+    return bases + found
 
 
 def sources(
@@ -477,7 +554,8 @@ def _checkpoints(
 ) -> tuple[list[Checkpoint], list[Checkpoint]]:
     """Which checkpoints are meant: those that the study lists, and others."""
     listed = [*_named(file.models, ()).values()]
-    own = {known.name for known in (*trained(file), *listed)}
+    trains = trained(file)
+    own = {known.name for known in (*trains, *_with_students(file, trains), *listed)}
     sources = {checkpoint.source for checkpoint in listed}
     others = [
         checkpoint

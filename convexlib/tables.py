@@ -12,14 +12,19 @@ from PIL import Image
 from scipy.spatial.distance import jensenshannon
 
 from convexlib import alignment, measures, pipeline, statistics
-from convexlib.layers import ORIGINAL
+from convexlib.layers import ORIGINAL, first_fold
 from convexlib.measures.carried_over import FITTED_TO
 from convexlib.measures.dimensions import PREDICTED
 from convexlib.measures.disagreement import told
+from convexlib.measures.factors import FACTOR
+from convexlib.measures.few_shot import N_EXAMPLES, TASK
+from convexlib.measures.levels import LEVEL, category_of
 from convexlib.measures.people import OF_PERSON
+from convexlib.measures.shift import SHIFT
 from convexlib.models import families
-from convexlib.settings import VARIANTS
+from convexlib.settings import TARGETS, VARIANTS
 from convexlib.study import ADDED, Study
+from convexlib.triplets import LEVELS, levels
 
 PARTS = {"all layers": (0.0, 1.0), "first half": (0.0, 0.5), "second half": (0.5, 1.0)}
 """Parts of a model by depth. The middle layer, where there is one, is in the first half."""
@@ -64,7 +69,7 @@ def style(study: Study) -> dict[str, Any]:
             name: {"label": about.LABEL, "color": about.COLOR}
             for name, about in families.known().items()
         },
-        "levels": {"variant": VARIANTS},
+        "levels": {"variant": (*VARIANTS, *TARGETS)},
         "ceilings": {name: each.ceiling for name, each in pipeline.judged(study).sets.items()},
         "words": dict(study.stimuli.WORDS),
     }
@@ -734,6 +739,140 @@ def model_contrasts(study: Study) -> pd.DataFrame:
                 estimate = statistics.mean_difference(pair[level].dropna(), pair[against].dropna())
             rows.append([*key, level, against, *estimate, pair[level].count()])
     return _corrected(pd.DataFrame(rows, columns=[*keys, "level", "against", *_ESTIMATE, "n"]))
+
+
+def teacher(study: Study) -> pd.DataFrame:
+    """How the layers of the teacher of AligNet do, and how the one that was taken does.
+
+    Returns
+    -------
+    DataFrame
+        One row a layer, as `models.alignet.teach` has them.
+    """
+    return pd.read_parquet(pipeline.teacher(study).get() / "layers.parquet")
+
+
+def lessons_learned(study: Study) -> pd.DataFrame:
+    """How often students keep the pair that their teacher keeps, of validation images.
+
+    Returns
+    -------
+    DataFrame
+        One row a student, seed and epoch, as `training_curves`.
+    """
+    curves = training_curves(study.students)
+    return curves[curves["variant"].isin(TARGETS)].reset_index(drop=True)
+
+
+def outcomes(study: Study) -> pd.DataFrame:
+    """What models and the students made of them can do, at the last layer.
+
+    Returns
+    -------
+    DataFrame
+        One row a model and outcome, with the attributes of the model: about ("people", "other
+        people", "few examples", "shift", "factors", "convexity"), outcome (its name), value.
+    """
+    table = _measured(study.students)
+    table = table[table["depth"] == 1]
+    first, *others = pipeline.judged(study).sets
+    own = table["judgments"].isin(["", first])
+    plain = table["kind"] == ""
+    concept, measure = table["concept"], table["measure"]
+    new = measure == "unseen_odd_one_out"
+    sort = (table["kind"] == TASK, table["kind"] == SHIFT, table["kind"] == FACTOR)
+    shots = concept.str.rpartition(", ")[2]
+    called = {
+        "all levels": ("people", new & plain & own),
+        **{
+            level: ("people", new & (table["kind"] == LEVEL) & (concept == level) & own)
+            for level in LEVELS
+        },
+        "all levels, dot product": ("people", (measure == "unseen_dot") & own),
+        "RSA": ("people", (measure == "rsa") & plain & own),
+        "cross-entropy": ("people", (measure == "cross_entropy") & own),
+        "entropies": ("people", (measure == "entropy_correlation") & own),
+        **{name: ("other people", new & plain & (table["judgments"] == name)) for name in others},
+        **{
+            f"{n} example{'s' * (n > 1)}, {how}": (
+                "few examples",
+                sort[0] & (measure == f"few_shot_{learner}") & (shots == str(n)),
+            )
+            for n in N_EXAMPLES
+            for how, learner in (("linear", "linear"), ("nearest mean", "centroid"))
+        },
+        **{name: ("shift", sort[1] & (concept == name)) for name in concept[sort[1]].unique()},
+        **{name: ("factors", sort[2] & (concept == name)) for name in concept[sort[2]].unique()},
+        "categories": ("convexity", (measure == "convexity") & plain),
+        "concepts": ("convexity", (measure == "concept_convexity") & plain),
+    }
+    keys = [*_whose(study.students)]
+    found = [
+        table[chosen]
+        .groupby(keys, sort=False, dropna=False)["value"]
+        .mean()
+        .reset_index()
+        .assign(about=about, outcome=name)
+        for name, (about, chosen) in called.items()
+    ]
+    return pd.concat(found, ignore_index=True)
+
+
+def outcome_summary(study: Study) -> pd.DataFrame:
+    """Outcomes of the models that students are made of, and of students of each target.
+
+    Returns
+    -------
+    DataFrame
+        One row an outcome and variant ("pretrained", "unaligned", "shuffled", "aligned"), with the
+        columns of `transform_summary`.
+    """
+    return _over_models(outcomes(study), ["study", "about", "outcome", "variant"])
+
+
+def outcome_gains(study: Study) -> pd.DataFrame:
+    """What learning from a teacher adds to each outcome, and what of it is due to people.
+
+    Returns
+    -------
+    DataFrame
+        One row an outcome and difference ("aligned minus pretrained", ..., "aligned minus
+        unaligned", "aligned minus shuffled"): value, paired by the model that students are made
+        of, with the columns of `transform_summary`.
+    """
+    table = outcomes(study)
+    about = table[["lineage", "model_kind", "study", "counted"]].drop_duplicates()
+    pairs = [(target, VARIANTS[0]) for target in TARGETS]
+    pairs += [(TARGETS[0], target) for target in TARGETS[1:]]
+    found = [
+        _difference(table, ["lineage", "about", "outcome"], "variant", *pair)
+        .assign(difference=" minus ".join(pair))
+        .merge(about, on="lineage")
+        for pair in pairs
+    ]
+    keys = ["study", "about", "outcome", "difference"]
+    return _over_models(pd.concat(found, ignore_index=True), keys)
+
+
+def level_ceilings(study: Study) -> pd.DataFrame:
+    """Noise ceilings of the judgments that the teacher does not know, at each level of abstraction.
+
+    Returns
+    -------
+    DataFrame
+        One row a level: level, n (judgments of the first set), lower, upper; NaN where no three
+        were judged twice.
+    """
+    judged = pipeline.judged(study)
+    _, triplets = first_fold(judged, judged.judgments.triplets, study.file.measures.transform)
+    at = levels(triplets, category_of(judged.category_of_reference))
+    rows = []
+    for number, name in enumerate(LEVELS):
+        chosen = triplets[at == number]
+        repeated = judged.judgments.ceiling is not None and len(chosen)
+        ceiling = alignment.noise_ceiling(chosen) if repeated else (np.nan, np.nan)
+        rows.append([name, len(chosen), *ceiling])
+    return pd.DataFrame(rows, columns=["level", "n", "lower", "upper"])
 
 
 def n_models(study: Study) -> int:

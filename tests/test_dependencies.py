@@ -315,13 +315,16 @@ def before() -> Iterator[dict[str, str]]:
     dependencies.forget()
 
 
-MEASURES = {f"measures/{name}" for name in measures.names()}
+MEASURES = {f"measures/{name}" for name in measures.of_every_model()}
 FITTED = {
     *("measures/held_out_convexity", "measures/held_out_odd_one_out", "measures/held_out_rsa"),
     *("measures/other_half_odd_one_out", "measures/transformed_convexity"),
 }
 CARRIED = "measures/carried_over"  # fits transforms of its own
 PAGES = {"notebooks", "site"}
+# Pages reach whatever makes results, but for the one that shows images and judgments alone.
+REACH_MODELS = {f"notebooks/{name}" for name in book.notebooks(studies.load(str(TINY)))}
+REACH_MODELS = REACH_MODELS - {"notebooks/colour_study"} | {"site"}
 MEASURED = MEASURES | PAGES
 LEARNED = {"transforms", *MEASURED}
 SEEN = {"representations", *LEARNED}
@@ -354,7 +357,9 @@ EDITS = {
     "models.objectives MaskedTokens.forward": {f"{name} of beit" for name in TRAINED - PAGES}
     | PAGES,
     "models.objectives NamedClasses.forward": TRAINED,
-    "models.objectives OddOneOut.forward": set(),
+    "models.objectives Distillation.forward": REACH_MODELS,
+    "models.alignet teach": REACH_MODELS,
+    "measures.few_shot rows": REACH_MODELS - {"notebooks/training"},
     "models.training train": TRAINED,
     "models.representations write": SEEN,
     "models.representations load": LEARNED,

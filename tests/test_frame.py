@@ -233,6 +233,8 @@ def test_a_profile_runs_steps_as_the_default_does(path: Path) -> None:
             "represent",
             "measure",
             "notebooks",
+            "teacher",
+            "align",
         }
 
 
@@ -244,6 +246,7 @@ FLOORS = [
     "shortest_paths",
     "convexity",
     "alignment",
+    "triplets",
     "lbfgs",
     "fitting",
     "transforms",
@@ -254,11 +257,13 @@ FLOORS = [
     "store",
     "data",
     "models.pixels",
+    "models.pooling",
     "models.objectives",
     "models.families",
     "settings",
     "models",
     "layers",
+    "models.alignet",
     "measures",
     "study",
     "pipeline",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -89,9 +90,9 @@ def of_model(
     *,
     only: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """What files of measures, by default all, measure at layers, as the pipeline does."""
-    options = settings.transform
-    files = [import_module(f"convexlib.measures.{name}") for name in only or measures.names()]
+    """What files of measures, by default those of every model, measure, as the pipeline does."""
+    options, only = settings.transform, only or measures.of_every_model()
+    files = [import_module(f"convexlib.measures.{name}") for name in only]
     found = []
     for number, (X, reference) in enumerate(arrays):
         layer = Layer.of(
@@ -103,7 +104,7 @@ def of_model(
             name=f"layer {number} of a-model",
             options=options,
         )
-        if FITTED & {*(only or measures.names())}:
+        if FITTED & {*only}:
             fits = layers.load_fits(layers.fit_all(layer, options), human, options)
             layer = layer._replace(fits=fits)
         found.append(layer)
@@ -305,7 +306,8 @@ def test_convexity_is_the_mean_of_its_classes(layer: tuple) -> None:
 def test_every_measure_of_a_layer_is_known_and_every_known_one_is_measured(layer: tuple) -> None:
     *_, table = layer
     of_several = {"carried_over", "cross_entropy", "entropy_correlation"}  # sets, or judges
-    assert set(table["measure"]) == {*measures.known(), PREDICTED} - of_several
+    known = [import_module(f"convexlib.measures.{n}").MEASURES for n in measures.of_every_model()]
+    assert set(table["measure"]) == {*chain.from_iterable(known), PREDICTED} - of_several
 
 
 Change = Callable[[np.ndarray, np.ndarray], None]

@@ -674,7 +674,7 @@ def test_it_is_said_why_a_result_is_made(
     choice = [str(TINY), "measure_added-my-vit", "--models", str(vit)]
     code, written = convexlib("why", *choice)
     assert code == 0
-    assert len(written.splitlines()) == 1 + len(measures.names())  # and the fits
+    assert len(written.splitlines()) == 1 + len(measures.of_every_model())  # and the fits
 
 
 def test_a_path_that_leads_nowhere_is_refused(mine: Path) -> None:
@@ -697,7 +697,7 @@ def test_a_study_trains_only_on_stimuli_to_train_on_and_else_lists_models(mine: 
 
 
 def test_a_study_without_training_lists_models_or_gives_it(mine: Path) -> None:
-    content = {key: value for key, value in COLORS.items() if key != "training"}
+    content = {k: value for k, value in COLORS.items() if k not in ("training", "alignet")}
     path = written(mine.parent, yaml.safe_dump(content))
     assert "list at least one checkpoint or give training" in refusal(path)
     listed = yaml.safe_load(mine.read_text())["models"]

@@ -79,7 +79,7 @@ def test_what_a_model_depends_on_are_its_own_family_and_objective() -> None:
     own = {"vit": "NamedClasses", "beit": "MaskedTokens", "data2vec": "MaskedLatents"}
     for family, of_family in reached.items():
         used = {name.rpartition(".")[2] for name in of_family.code if "objectives" in name}
-        assert used & {*own.values(), "OddOneOut"} == {own[family], "NamedClasses"}
+        assert used & {*own.values(), "Distillation"} == {own[family], "NamedClasses"}
         modules = {name.rpartition(".")[0] for name in of_family.code if ".families." in name}
         assert modules == {f"convexlib.models.families.{family}"}
     assert "scikit-learn" in reached["beit"].libraries
@@ -238,7 +238,7 @@ def test_training_leaves_the_number_of_threads_as_it_was(tmp_path: Path) -> None
     torch.set_num_threads(before)
 
 
-# Pairs and triplets: the examples are rows of a table, which number the images.
+# Pairs: the examples are rows of a table, which number the images.
 
 
 def examples(split: str, n: int) -> np.ndarray:
@@ -291,45 +291,13 @@ def test_pairs_of_images_are_learned(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert said["test_score"] > 3 / 20
 
 
-@pytest.mark.parametrize("soft", [False, True])
-def test_odd_ones_out_are_learned(
-    soft: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tables = {}
-    for split in SPLITS:
-        triplets = examples(split, 200 if split == "train" else 50)
-        tables[split] = pd.DataFrame(triplets, columns=["a", "b", "odd"])
-        if soft:
-            tables[split][["ab", "a_odd", "b_odd"]] = [0.9, 0.05, 0.05]
-    said = learned(monkeypatch, tmp_path, objectives.OddOneOut, tables)
-    assert said["curve"][-1]["training_loss"] < said["curve"][0]["training_loss"]
-    assert said["test_score"] > 0.5
-
-
-def test_losses_of_pairs_and_triplets_are_those_of_their_definitions() -> None:
+def test_losses_of_pairs_are_those_of_their_definition() -> None:
     model = tiny_model()
     pixels = torch.from_numpy(SPLITS["test"][0][:6]).float().permute(0, 3, 1, 2) / 255
     x = model(pixels).last_hidden_state.mean(dim=1).detach().double().numpy()
     x /= np.linalg.norm(x, axis=1, keepdims=True)
-
     pairs = objectives.ContrastivePairs(model, ["one", "two"])
-    said = pairs(pixels, torch.zeros(3, 0), None)
+    said = pairs(pixels, torch.zeros(3), None, torch.arange(6).view(3, 2))
     similar = np.exp(x[0::2] @ x[1::2].T / 0.1)
     share = np.diag(similar) / [similar.sum(axis=1), similar.sum(axis=0)]
     assert pairs.loss(*said).item() == pytest.approx(-np.log(share).mean(), rel=1e-4)
-
-    triplets = objectives.OddOneOut(model, ["a", "b", "odd"])
-    table = pd.DataFrame({"a": [0, 3], "b": [1, 4], "odd": [2, 5]})
-    rows, hard = triplets.examples(pixels, table)
-    assert rows.tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert hard.tolist() == [[1, 0, 0], [1, 0, 0]]
-    soft = torch.tensor([[0.5, 0.2, 0.3], [0.1, 0.1, 0.8]])
-    for kept in (hard, soft):
-        logits = np.array(
-            [[x[a] @ x[b], x[a] @ x[odd], x[b] @ x[odd]] for a, b, odd in rows.tolist()]
-        )
-        log_share = logits / 0.1 - np.log(np.exp(logits / 0.1).sum(axis=1, keepdims=True))
-        expected = -(kept.double().numpy() * log_share).sum(axis=1).mean()
-        assert triplets.loss(*triplets(pixels, kept, None)).item() == pytest.approx(
-            expected, rel=1e-4
-        )

@@ -172,7 +172,7 @@ def test_a_run_killed_again_and_again_resumes_without_redoing_what_was_finished(
     after = killed.stored("models")
     assert len(after) == N_OF_TWO
     assert all(after[path] == written for path, written in finished.items())
-    assert len(killed.stored("measures")) == N_OF_TWO * len(measures.names())
+    assert len(killed.stored("measures")) == N_OF_TWO * len(measures.of_every_model())
     assert "Nothing to be done" in killed.run().stdout
     # Two runs from nothing, one of them killed on the way, give identical tables.
     for measured in killed.stored("measures"):
@@ -210,7 +210,7 @@ def test_an_added_model_joins_the_figures_and_nothing_else_is_computed(
         assert before[kind].items() <= after[kind].items()
         new = after[kind].keys() - before[kind].keys()
         assert all(path.name.startswith("my-model-") for path in new)
-        assert len(new) == (len(measures.names()) if kind == "measures" else 1)
+        assert len(new) == (len(measures.of_every_model()) if kind == "measures" else 1)
     for path in after["measures"].keys() - before["measures"].keys():
         layers = pd.read_parquet(path / "rows.parquet")["layer"]
         # There is one set of judgments, each three judged once, by nobody who is known.

@@ -238,6 +238,8 @@ class Stimuli(BaseModel):
         Whether models are trained on it: there are splits train and validation.
     REPEATED : bool
         Whether many people judged the very same three concepts, so that they may disagree.
+    TASKS : bool
+        Whether there are other tasks, for which nothing was trained: see `tasks`.
     FEATURES : bool
         Whether ready-made features of the test images have those that people judged.
     DATA : str
@@ -260,6 +262,7 @@ class Stimuli(BaseModel):
     ONE_NAME: ClassVar[bool] = True
     TRAINS: ClassVar[bool] = False
     REPEATED: ClassVar[bool] = False
+    TASKS: ClassVar[bool] = False
     FEATURES: ClassVar[bool] = True
     DATA: ClassVar[str] = ""
 
@@ -300,6 +303,15 @@ class Stimuli(BaseModel):
         judgments refer; where models are trained, "train" and "validation", and others that they
         are tested on besides. Images are an array, or None where the labels have a column `PATH`
         with the file of each.
+        """
+        raise NotImplementedError
+
+    def tasks(self) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
+        """Images and labels of other tasks, by which it is told what a space is good for.
+
+        "few_shot": labels task and class, of classes that no model was trained to name.
+        "shift": labels shift and class; a probe learns from those of shift "none".
+        "factors": images of which each label is a factor to be read from features.
         """
         raise NotImplementedError
 

@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from convexlib import data
+from convexlib.data import corruptions
 
 if TYPE_CHECKING:
     from convexlib.concepts import Embedding
@@ -243,6 +244,7 @@ class Stimuli(data.Stimuli):
     }
     IN_ORDER: ClassVar = True
     TRAINS: ClassVar = True
+    TASKS: ClassVar = True
     FEATURES: ClassVar = False
     DATA: ClassVar = "coloured shapes"
 
@@ -267,6 +269,25 @@ class Stimuli(data.Stimuli):
             for stream, (name, n_per_hue) in enumerate(sizes.items())
         }
         return drawn | {"reference": reference_images()}
+
+    def tasks(self) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
+        """Shapes and sizes, colours under other light, and all that the images differ in.
+
+        Few-shot classes are shapes, which ViT is trained to name, and three sizes, which nothing is
+        trained on. A probe learns colour names, and is tried on others and on shifted images.
+        """
+        images, labels = generate(16, seed=[self.seed, 5])
+        sizes = pd.cut(labels["size"], 3, labels=["small", "middle", "large"]).astype(str)
+        known, others = (generate(16, seed=[self.seed, stream]) for stream in (6, 7))
+        sets = {"none": known, "other images": others}
+        shifts = corruptions.SHIFTS | corruptions.OF_COLOR
+        sets |= {name: (shift(others[0]), others[1]) for name, shift in shifts.items()}
+        factors = labels.drop(columns="noise").astype({"hue": str, "color_name": str})
+        return {
+            "few_shot": (images, pd.DataFrame({"shapes": labels["shape"], "sizes": sizes})),
+            "shift": corruptions.joined(sets, "color_name"),
+            "factors": (images, factors),
+        }
 
     def judgments_depend_on(self) -> None:
         """Nothing: they stand in the code."""

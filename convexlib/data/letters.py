@@ -7,6 +7,7 @@ whatever its typeface; where transforms are judged, typefaces are held out.
 
 import hashlib
 import string
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,7 +17,7 @@ import pandas as pd
 from pydantic import Field
 
 from convexlib import data, store
-from convexlib.data import downloads, files, lettering
+from convexlib.data import corruptions, downloads, files, lettering
 from convexlib.data.downloads import Source
 
 _COMMIT = "390eab6521cbc7b7a07ae503e94a85e4eba59f17"
@@ -67,6 +68,16 @@ VALIDATION += ("DejaVuSansMono", "DejaVuSansMono-Bold")
 CAPITALS_FACE = "Caladea-Regular"
 """In which the rated capitals are shown, since it is not known which one the raters saw."""
 
+OTHER_SCRIPTS = {
+    "Greek letters": "αβγδεζηθικλμνξοπρστυφχψω",
+    "Cyrillic letters": "абвгдежзийклмнопрстуфхцчшщъыьэюя",
+    "digits": string.digits,
+}
+"""Characters by which it is told whether a space helps with others than it was trained on."""
+
+SHIFTS = {"bold": {"weight": 1.0}, "slanted": {"slant": 0.4}, "faint": {"contrast": 0.15}}
+"""Letters beyond the jitter of those that models are trained on."""
+
 IMAGE_SIZE = 32
 """Height and width of every image, in pixels."""
 
@@ -89,6 +100,7 @@ class Stimuli(data.Stimuli):
     SOURCES: ClassVar = (CHOICES, DRAWINGS, RATINGS)
     TRAINS: ClassVar = True
     REPEATED: ClassVar = True
+    TASKS: ClassVar = True
     FEATURES: ClassVar = False
     DATA: ClassVar = "characters of other typefaces"
 
@@ -124,6 +136,42 @@ class Stimuli(data.Stimuli):
         }
         plain = {"undistorted": self._latin(), "reference": self._judged()}
         return drawn | {name: _plain(letters) for name, letters in plain.items()}
+
+    def tasks(self) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
+        """Characters of other scripts, shifted letters, and what they were jittered by.
+
+        Few-shot classes are Greek and Cyrillic letters whose outlines no Latin one has, and digits,
+        which ViT is trained to name in other faces. A probe learns letters of faces that were not
+        trained on, and is tried in others of these, in the judged typefaces, and on letters of
+        these that are shifted beyond what any model was trained on.
+        """
+        known = {name: lettering.faces()[name] for name in VALIDATION}
+        of_scripts = {n: path for n, path in known.items() if n.startswith("DejaVu")}
+        drawn = []
+        for name, characters in OTHER_SCRIPTS.items():
+            new = [c for c in characters if name == "digits" or _is_no_latin(c, of_scripts)]
+            drawn.append(_glyphs(of_scripts, new).assign(task=name))
+        characters = pd.concat(drawn, ignore_index=True)
+        images, labels = _jittered(characters, 5, [self.seed, 5])
+        named = {task: labels["character"].where(labels["task"] == task) for task in OTHER_SCRIPTS}
+        small, judged = _glyphs(known, string.ascii_lowercase), self._latin()
+        sets = {
+            "none": _jittered(small, 2, [self.seed, 6]),
+            "other images": _jittered(small, 2, [self.seed, 7]),
+            "other typefaces": _jittered(judged, 1, [self.seed, 8]),
+        }
+        plain = sets["other typefaces"]
+        sets |= {
+            name: _jittered(judged, 1, [self.seed, 8], **beyond) for name, beyond in SHIFTS.items()
+        }
+        sets |= {name: (shift(plain[0]), plain[1]) for name, shift in corruptions.SHIFTS.items()}
+        factors = ["letter", "typeface", "x", "y", "size", "slant", "weight", "contrast"]
+        of_factors = _jittered(judged, 2, [self.seed, 9])
+        return {
+            "few_shot": (images, pd.DataFrame(named)),
+            "shift": corruptions.joined(sets, "letter"),
+            "factors": (of_factors[0], of_factors[1][factors]),
+        }
 
     def images_depend_on(self) -> dict[str, Any]:
         faces = store.of_files(lettering.faces().values())
@@ -267,12 +315,23 @@ def _of_drawings(rows: list[tuple[str, str, str, str]]) -> pd.DataFrame:
     return table.assign(outline=[lettering.outline(path) for path in paths])
 
 
-def _glyphs(faces: dict[str, Path]) -> pd.DataFrame:
-    """All characters in faces, as `_of_drawings`; `letter` names small ones alone."""
+def _is_no_latin(character: str, faces: dict[str, Path]) -> bool:
+    """Whether no Latin letter looks the same in any of these faces."""
+    for path in faces.values():
+        vertices, _ = lettering.glyph(path, character)
+        for letter in string.ascii_letters:
+            other, _ = lettering.glyph(path, letter)
+            if vertices.shape == other.shape and np.allclose(vertices, other, atol=0.5):
+                return False
+    return True
+
+
+def _glyphs(faces: dict[str, Path], characters: Iterable[str] = CHARACTERS) -> pd.DataFrame:
+    """Characters in faces, as `_of_drawings`; `letter` names small ones alone."""
     rows = [
         ("latin", name, c, c if c.islower() else None, lettering.glyph(path, c))
         for name, path in faces.items()
-        for c in CHARACTERS
+        for c in characters
     ]
     return pd.DataFrame(rows, columns=["script", "typeface", "character", "letter", "outline"])
 
@@ -286,9 +345,12 @@ def _plain(letters: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
 
 
 def _jittered(
-    letters: pd.DataFrame, n_each: int, seed: list[int]
+    letters: pd.DataFrame, n_each: int, seed: list[int], **fixed: float
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Several images of each letter, that differ in place, size, slant, weight and contrast."""
+    """Several images of each letter, that differ in place, size, slant, weight and contrast.
+
+    Of those that are `fixed`, all have the one value.
+    """
     rng = np.random.default_rng(seed)
     letters = letters.loc[letters.index.repeat(n_each)].reset_index(drop=True)
     n = len(letters)
@@ -302,6 +364,7 @@ def _jittered(
         contrast=rng.uniform(0.5, 1.0, n),  # of ink, as a share of the paper
         noise=rng.uniform(0.0, 0.04, n),
     )
+    labels = labels.assign(**fixed)
     images = np.empty((n, IMAGE_SIZE, IMAGE_SIZE), dtype=np.float32)
     outlines = letters["outline"]
     for image, (vertices, codes), of in zip(images, outlines, labels.itertuples(), strict=True):

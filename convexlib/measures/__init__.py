@@ -8,6 +8,20 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
+OF_ALIGNET = ("factors", "few_shot", "levels", "shift")
+"""Files that are measured for the page on AligNet alone."""
+
+
+def of_every_model() -> list[str]:
+    """Names of the files that are measured of every model, for all pages.
+
+    Examples
+    --------
+    >>> "convexity" in of_every_model(), "few_shot" in of_every_model()
+    (True, False)
+    """
+    return [name for name in names() if name not in OF_ALIGNET]
+
 
 def names() -> list[str]:
     """Names of the files of this folder.

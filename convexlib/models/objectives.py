@@ -1,10 +1,11 @@
 """What a model is trained for: a class an objective, a model and its loss in one torch module.
 
 What an objective learns from are examples: images by their row, and a target. The examples of
-most are single images; those of `ContrastivePairs` and `OddOneOut` are rows of a table of pairs
-or triplets, whose columns number the images.
+most are single images; those of `ContrastivePairs` and `Distillation` are pairs and triplets, by
+the numbers of their images, each of which goes through the model once a batch.
 """
 
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
@@ -15,10 +16,18 @@ import torch
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 from torch import Generator, Tensor, nn
-from torch.nn.functional import cross_entropy, layer_norm, normalize, smooth_l1_loss, unfold
+from torch.nn.functional import (
+    cross_entropy,
+    kl_div,
+    layer_norm,
+    normalize,
+    smooth_l1_loss,
+    unfold,
+)
 from transformers import PreTrainedModel
 
 from convexlib.models.pixels import AT_ONCE, Pixels
+from convexlib.models.pooling import places, pool
 
 _N_TOKENIZED = 10_000  # patches that k-means sees
 # Baevski et al. use 0.9998 over hundreds of thousands of steps. The teacher's memory, here
@@ -33,7 +42,8 @@ class Objective(nn.Module):
 
     Trained are the parameters that require a gradient. Called with the pixels of some examples,
     their targets and a random generator, it returns what the model says and what is true, of
-    which `loss` and `score` make a number.
+    which `loss` and `score` make a number. Where an example has several images, pixels are of
+    distinct images, and `places`, (n, images an example), says which of them an example has.
 
     Parameters
     ----------
@@ -65,8 +75,8 @@ class Objective(nn.Module):
         true = true if true.ndim == 1 else true.argmax(dim=1)
         return (said.argmax(dim=1) == true).double().mean().item()
 
-    def after_step(self) -> None:
-        """Move what the optimizer does not."""
+    def after_step(self, rate: float) -> None:
+        """Move what the optimizer does not, after a step at this learning rate."""
 
 
 class NamedClasses(Objective):
@@ -196,50 +206,41 @@ class MaskedLatents(_Masked):
         return (1 - residual / (true - true.mean(dim=0)).square().sum()).item()
 
     @torch.no_grad()
-    def after_step(self) -> None:
+    def after_step(self, rate: float) -> None:
         student, teacher = self.model.parameters(), self.teacher.parameters()
         for fast, slow in zip(student, teacher, strict=True):
             slow.lerp_(fast, 1 - _TEACHER_DECAY)
 
 
-class _Compared(Objective):
-    """Images are compared by the mean of their tokens in the last layer.
+class ContrastivePairs(Objective):
+    """Tell the partner of an image from all others of the batch: InfoNCE (van den Oord 2018).
+
+    Images are compared by the mean of their tokens in the last layer; `score` is how often the
+    partner is the nearest.
 
     Parameters
     ----------
     model : PreTrainedModel
         Without a head.
-    columns : sequence of str
-        Those of the labels that number the images of an example, and then its target.
+    columns : sequence of two str
+        Those of the labels that number the images of a pair.
     """
 
-    n_images: int
+    name = "pairs of images"
 
     def __init__(self, model: PreTrainedModel, columns: Sequence[str]) -> None:
         super().__init__(model)
         self.columns = list(columns)
 
     def examples(self, pixels: Pixels, labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
-        table = torch.tensor(labels[self.columns].to_numpy(float))
-        return table[:, : self.n_images].long(), table[:, self.n_images :].float()
+        rows = torch.tensor(labels[self.columns].to_numpy(int))
+        return rows, torch.zeros(len(rows))
 
-    def embedded(self, pixels: Tensor) -> Tensor:
-        """Unit vectors (n examples, n images, width)."""
+    def forward(
+        self, pixels: Tensor, true: Tensor, _: Generator, places: Tensor
+    ) -> tuple[Tensor, Tensor]:
         tokens = self.model(pixels).last_hidden_state
-        return normalize(tokens.mean(dim=1), dim=-1).unflatten(0, (-1, self.n_images))
-
-
-class ContrastivePairs(_Compared):
-    """Tell the partner of an image from all others of the batch: InfoNCE (van den Oord 2018).
-
-    `columns` are two, the images of a pair; `score` is how often the partner is the nearest.
-    """
-
-    name = "pairs of images"
-    n_images = 2
-
-    def forward(self, pixels: Tensor, true: Tensor, _: Generator) -> tuple[Tensor, Tensor]:
-        return self.embedded(pixels), true
+        return normalize(tokens.mean(dim=1), dim=-1)[places], true
 
     def loss(self, said: Tensor, true: Tensor) -> Tensor:
         similarity, partner = self._compared(said)
@@ -253,24 +254,81 @@ class ContrastivePairs(_Compared):
         return similarity, torch.arange(len(said), device=said.device)
 
 
-class OddOneOut(_Compared):
-    """Keep that pair of three images that people keep (Muttenthaler et al. 2025).
+class Distillation(Objective):
+    """Choose of three images as a teacher does (Muttenthaler et al. 2025).
 
-    `columns` are three, the images of a triplet, the odd one last; or six, with the probabilities
-    that pairs (0, 1), (0, 2) and (1, 2) are kept.
+    Images are compared by what is measured of the model: the mean over places of its last layer.
+    After each step, all weights decay towards those that the student started from. `score` is how
+    often the student keeps the pair that the teacher keeps.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        Any whose hidden states can be pooled.
+    pixels : Pixels
+        Those to train on.
+    divergence, similarity, temperature, anchor
+        As in `settings.Distillation`.
+
+    Raises
+    ------
+    ValueError
+        If the model gives no hidden states that can be pooled.
     """
 
-    name = "odd one out of three images"
-    n_images = 3
+    name = "triplets of a teacher"
+    score_name = "agreement with the teacher"
 
-    def examples(self, pixels: Pixels, labels: pd.DataFrame) -> tuple[Tensor, Tensor]:
-        rows, kept = super().examples(pixels, labels)
-        return rows, kept if kept.shape[1] else torch.eye(3)[[0]].repeat(len(rows), 1)
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        pixels: Pixels,
+        *,
+        divergence: str,
+        similarity: str,
+        temperature: float,
+        anchor: float,
+    ) -> None:
+        super().__init__(model)
+        self.divergence, self.similarity = divergence, similarity
+        self.temperature, self.anchor = temperature, anchor
+        self.start = deepcopy(model).requires_grad_(False)
+        image = pixels[torch.arange(1)]
+        noise = torch.randn(image.shape, generator=Generator().manual_seed(0))
+        patch_size = getattr(model.config, "patch_size", None)
+        two = torch.cat([image, noise])
+        with torch.no_grad():
+            states = model.eval()(pixel_values=two, output_hidden_states=True).hidden_states
+        self.where = places(states, two, patch_size, class_token=False)
 
-    def forward(self, pixels: Tensor, kept: Tensor, _: Generator) -> tuple[Tensor, Tensor]:
-        images = self.embedded(pixels)
+    def forward(
+        self, pixels: Tensor, likely: Tensor, _: Generator, places: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        states = self.model(pixel_values=pixels, output_hidden_states=True).hidden_states
+        images = pool(states[-1], self.where[-1], "mean")
+        if self.similarity == "cosine":
+            images = normalize(images, dim=-1)
+        images = images[places]
         similarity = (images[:, [0, 0, 1]] * images[:, [1, 2, 2]]).sum(dim=-1)
-        return similarity / _TEMPERATURE, kept
+        return similarity / self.temperature, likely
+
+    def loss(self, said: Tensor, true: Tensor) -> Tensor:
+        said = said.log_softmax(dim=1)
+        if self.divergence == "kullback-leibler":
+            return _kullback_leibler(true, said)
+        middle = (said.exp() + true).div(2).log()
+        return (_kullback_leibler(true, middle) + _kullback_leibler(said.exp(), middle)) / 2
+
+    @torch.no_grad()
+    def after_step(self, rate: float) -> None:
+        back = 1 - math.exp(-rate * self.anchor)
+        for now, before in zip(self.model.parameters(), self.start.parameters(), strict=True):
+            now.lerp_(before, back)
+
+
+def _kullback_leibler(p: Tensor, log_q: Tensor) -> Tensor:
+    """Of distributions in rows, the mean over rows, in nats."""
+    return kl_div(log_q, p, reduction="batchmean")
 
 
 def naming(labels: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from convexlib.devices import best, in_32_bits
+from convexlib.devices import best, in_32_bits, mixed
 from convexlib.models.checkpoints import load_for_images, load_processor, locate
 from convexlib.models.pooling import Places, places, pool
 from convexlib.models.weights import first_line
@@ -128,8 +128,12 @@ def write(
     pooling: Pooling,
     precision: Precision,
     batch_size: int | None = None,
+    only: int | None = None,
 ) -> None:
-    """What `extract` does with a folder, of a checkpoint that `checkpoints.locate` gave."""
+    """What `extract` does with a folder, of a checkpoint that `checkpoints.locate` gave.
+
+    Where `only` one layer is asked for, by its number, it is layer 0 of what is written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     done = _n_written(folder, precision)
     if done < len(images):
@@ -137,7 +141,8 @@ def write(
         device = torch.cuda.get_device_name() if model.on_gpu else "cpu"
         made = {"device": device, "precision": precision}
         for layers in model.batches(images, done, batch_size, folder.name):
-            _write(layers, folder / f"{done:09d}.safetensors", made)
+            kept = layers if only is None else [layers[only]]
+            _write(kept, folder / f"{done:09d}.safetensors", made)
             done += len(layers[0])
 
 
@@ -350,11 +355,9 @@ class _Model:
         return [state.float().cpu().contiguous().numpy() for state in pooled]
 
     def _states(self, pixels: Tensor, precision: Precision, **options: bool) -> Any:
-        old_gpu = self.on_gpu and not torch.cuda.is_bf16_supported()
-        half = torch.float16 if old_gpu else torch.bfloat16
-        mixed = torch.autocast(self.device.type, half, enabled=precision == "mixed")
+        in_16_bits = mixed(self.device, enabled=precision == "mixed")
         try:
-            with torch.inference_mode(), in_32_bits(), mixed:
+            with torch.inference_mode(), in_32_bits(), in_16_bits:
                 outputs = self.model(pixel_values=pixels, output_hidden_states=True, **options)
         except Exception as error:
             if _is_out_of_memory(error):

@@ -21,11 +21,13 @@ from torch import Generator, Tensor, nn
 from tqdm import tqdm
 from transformers import AutoModelForImageClassification, PreTrainedModel, ViTImageProcessorPil
 
-from convexlib.devices import best
-from convexlib.models.checkpoints import load_model, load_processor, quiet
+from convexlib.devices import best, mixed
+from convexlib.models import objectives
+from convexlib.models.checkpoints import load_for_images, load_model, load_processor, quiet
 from convexlib.models.objectives import NamedClasses, Objective, naming
 from convexlib.models.pixels import AT_ONCE, Pixels
-from convexlib.settings import Architecture, Training
+from convexlib.settings import Architecture, Distillation, Training
+from convexlib.triplets import Triplets
 
 _PROCESSING = {"do_resize": False, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
 _STATE = "state.pt"
@@ -106,7 +108,62 @@ def train(
         model = build(_shape(architecture, patch_size, pixels["train"]), labels, columns)
         objective = pretrained_for(model, pixels["train"], columns, seed)
     data = {s: (x, *objective.examples(x, splits[s][1])) for s, x in pixels.items()}
-    run = _Run(objective, settings, data, seed)
+    _fit(folder, _Run(objective, settings, data, seed), processor)
+
+
+@_one_thread()
+def distill(
+    folder: Path,
+    *,
+    images: Mapping[str, Sequence[Any]],
+    lessons: Mapping[str, Triplets],
+    settings: Distillation,
+    seed: int,
+    start: Path,
+) -> None:
+    """Train all weights of a checkpoint to choose of three images as a teacher does.
+
+    What a run that was killed left in the folder is taken up, and leads to the same weights.
+
+    Parameters
+    ----------
+    folder : Path
+        As in `train`.
+    images : mapping
+        Of splits train and validation, as in `train`.
+    lessons : mapping
+        Of the same splits, what the teacher says of triplets of their images. Those of a batch
+        follow on each other.
+    settings : Distillation
+    seed : int
+        Of the order of the batches.
+    start : Path
+        Folder of the checkpoint that is to learn.
+
+    Raises
+    ------
+    ValueError
+        If triplets are of images that there are not, or the checkpoint gives no features.
+    """
+    torch.manual_seed(seed)
+    for split, lesson in lessons.items():
+        lesson.check(f"the lesson of split {split!r}", len(images[split]))
+    folder.mkdir(parents=True, exist_ok=True)
+    processor, model = load_processor(start), load_for_images(start)
+    pixels = {split: Pixels(images[split], processor) for split in lessons}
+    named = {"divergence", "similarity", "temperature", "anchor"}
+    options = settings.model_dump(include=named)
+    objective = objectives.Distillation(model, pixels["train"], **options)
+    data = {
+        split: (pixels[split], torch.from_numpy(of.indices).long(), torch.from_numpy(of.targets))
+        for split, of in lessons.items()
+    }
+    _fit(folder, _Run(objective, settings, data, seed), processor)
+
+
+def _fit(folder: Path, run: "_Run", processor: Any) -> None:
+    """All epochs, and then the checkpoint."""
+    settings, model = run.settings, run.objective.model
     run.take_up(folder / _STATE)
     every = settings.save_every or settings.epochs
     for epoch in range(len(run.curve) + 1, settings.epochs + 1):
@@ -115,9 +172,9 @@ def train(
             _save(folder / f"step-{run.schedule.last_epoch}", model, processor)
         run.keep(folder / _STATE)
     _save(folder, model, processor)
-    tests = [split for split in splits if split not in ("train", "validation")]
+    tests = [split for split in run.data if split not in ("train", "validation")]
     scores = {f"{split}_score": run.score(split) for split in tests}
-    record = run.record | {"curve": run.curve, "score": objective.score_name} | scores
+    record = run.record | {"curve": run.curve, "score": run.objective.score_name} | scores
     (folder / "training.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     (folder / _STATE).unlink()
 
@@ -151,11 +208,19 @@ class _Run:
         """Train on all examples once, and look how well the model does."""
         self.objective.train()
         epoch, n = len(self.curve) + 1, len(self.data["train"][1])
-        batches = torch.randperm(n, generator=self.generator).split(self.settings.batch_size)
+        batches = self._batches(n)
         words = f"{self.objective.name}, epoch {epoch} of {self.settings.epochs}"
         losses = [self._one_step(batch) for batch in tqdm(batches, words, leave=False)]
         point = {"epoch": epoch, "training_loss": float(np.mean(losses))}
         self.curve.append(point | {"validation_score": self.score("validation")})
+
+    def _batches(self, n: int) -> list[Tensor]:
+        """Numbers of examples in a random order; a lesson keeps batches, whose images are few."""
+        size = self.settings.batch_size
+        if isinstance(self.settings, Distillation):
+            batches = torch.arange(n).split(size)
+            return [batches[i] for i in torch.randperm(len(batches), generator=self.generator)]
+        return [*torch.randperm(n, generator=self.generator).split(size)]
 
     @torch.no_grad()
     def score(self, split: str) -> float:
@@ -191,19 +256,31 @@ class _Run:
             torch.cuda.set_rng_state_all(state["chance"][1:])
 
     def _one_step(self, batch: Tensor) -> float:
-        loss = self.objective.loss(*self._predicted("train", batch, self.generator))
         self.optimizer.zero_grad()
-        loss.backward()
+        total = 0.0
+        for part in batch.chunk(self.settings.accumulate):
+            loss = self.objective.loss(*self._predicted("train", part, self.generator))
+            loss = loss * (len(part) / len(batch))
+            loss.backward()
+            total += loss.item()
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        (rate,) = self.schedule.get_last_lr()
         self.optimizer.step()
         self.schedule.step()
-        self.objective.after_step()
-        return loss.item()
+        self.objective.after_step(rate)
+        return total
 
     def _predicted(self, split: str, batch: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         pixels, rows, targets = self.data[split]
-        shown = pixels[rows[batch].flatten()].to(self.device)
-        return self.objective(shown, targets[batch].to(self.device), generator)
+        images, several = rows[batch], {}
+        if images.ndim > 1:
+            images, places = images.unique(return_inverse=True)
+            several["places"] = places.to(self.device)
+        shown, true = pixels[images].to(self.device), targets[batch].to(self.device)
+        on_gpu = self.device.type == "cuda"
+        with mixed(self.device, enabled=on_gpu and self.settings.precision == "mixed"):
+            said, true = self.objective(shown, true, generator, **several)
+        return said.float(), true
 
 
 def _warm_up_and_cosine(n_steps: int, warmup: float) -> Callable[[int], float]:

@@ -1,0 +1,51 @@
+"""Odd-one-out accuracy on what a teacher of AligNet does not know, at three levels of abstraction.
+
+A teacher knows the judgments of the first fold. Levels are told by the categories of the three
+objects: all different ("across"), all the same ("within"), or two and one ("boundary").
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from convexlib import layers
+from convexlib.alignment import CHANCE
+from convexlib.layers import ORIGINAL, Layer, Measure, Row
+from convexlib.triplets import LEVELS, levels
+
+MEASURES = {
+    "unseen_odd_one_out": Measure("odd-one-out accuracy\n(new objects)", chance=CHANCE),
+    "unseen_dot": Measure("odd-one-out accuracy\n(dot product, new objects)", chance=CHANCE),
+}
+
+LEVEL = "level"
+"""The kind of rows that are about one level."""
+
+
+def rows(layer: Layer) -> Iterator[Row]:
+    """With each set of judgments: of all its triplets, and at each level that has any.
+
+    Also by the dot product, by which teachers speak.
+    """
+    groups = category_of(layer.human.category_of_reference)
+    for name, judged in layer.human.sets.items():
+        _, unseen = layers.first_fold(layer.human, judged.triplets, layer.options)
+        if not len(unseen):
+            continue
+        scores, level = layers.scores(layer, layer.reference, unseen), levels(unseen, groups)
+        yield Row("unseen_odd_one_out", ORIGINAL, scores.mean(), len(scores), judgments=name)
+        dots = layers.scores(layer, layer.reference, unseen, "dot")
+        yield Row("unseen_dot", ORIGINAL, dots.mean(), len(dots), judgments=name)
+        for number, called in enumerate(LEVELS):
+            if (at := level == number).any():
+                of_level = LEVEL, called, name
+                yield Row(
+                    "unseen_odd_one_out", ORIGINAL, scores[at].mean(), int(at.sum()), *of_level
+                )
+
+
+def category_of(membership: ArrayLike) -> np.ndarray:
+    """Number of the one category of each object, -1 where it has none or several."""
+    members = np.asarray(membership, dtype=bool)
+    return np.where(members.sum(axis=1) == 1, members.argmax(axis=1), -1)
