@@ -792,6 +792,7 @@ def outcomes(study: Study) -> pd.DataFrame:
         "RSA": ("people", (measure == "rsa") & plain & own),
         "cross-entropy": ("people", (measure == "cross_entropy") & own),
         "entropies": ("people", (measure == "entropy_correlation") & own),
+        "entropy and time": ("people", (measure == "uncertainty_and_time") & own),
         **{name: ("other people", new & plain & (table["judgments"] == name)) for name in others},
         **{
             f"{n} example{'s' * (n > 1)}, {how}": (
@@ -838,7 +839,8 @@ def outcome_gains(study: Study) -> pd.DataFrame:
     DataFrame
         One row an outcome and difference ("aligned minus pretrained", ..., "aligned minus
         unaligned", "aligned minus shuffled"): value, paired by the model that students are made
-        of, with the columns of `transform_summary`.
+        of, with the columns of `transform_summary`. P-values are corrected for the number of rows
+        that are about the same question.
     """
     table = outcomes(study)
     about = table[["lineage", "model_kind", "study", "counted"]].drop_duplicates()
@@ -851,7 +853,9 @@ def outcome_gains(study: Study) -> pd.DataFrame:
         for pair in pairs
     ]
     keys = ["study", "about", "outcome", "difference"]
-    return _over_models(pd.concat(found, ignore_index=True), keys)
+    table = pd.concat(found, ignore_index=True)
+    questions = [_over_models(of_one, keys) for _, of_one in table.groupby("about", sort=False)]
+    return pd.concat(questions, ignore_index=True)
 
 
 def level_ceilings(study: Study) -> pd.DataFrame:

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import entropy
 
 from convexlib import book, pipeline, tables
 from convexlib import study as studies
-from convexlib.alignment import odd_one_out_accuracy
+from convexlib.alignment import odd_one_out_accuracy, odd_one_out_probabilities
 from convexlib.data import Human, Judgments, colors, corruptions, letters
-from convexlib.layers import Layer, first_fold
-from convexlib.measures import factors, few_shot, levels, shift
+from convexlib.layers import Layer, Row, first_fold
+from convexlib.measures import factors, few_shot, levels, reaction_time, shift
 from convexlib.settings import Transform
 from convexlib.study import Study
 from convexlib.triplets import LEVELS, Triplets
@@ -107,6 +108,26 @@ def test_factors_are_read_by_their_kind() -> None:
 @pytest.mark.parametrize("measure", [few_shot, shift, factors])
 def test_a_layer_without_tasks_has_no_rows_of_them(measure: object) -> None:
     assert [*measure.rows(layer_of())] == []
+
+
+def test_where_people_take_longer_a_model_that_knows_is_less_certain() -> None:
+    layer, rng = layer_of(), np.random.default_rng(1)
+    likely = odd_one_out_probabilities(layer.reference, layer.triplets, temperature=0.3)
+    kept = (rng.random((400, 1)) > likely.cumsum(axis=1)).sum(axis=1)
+    columns = np.array([[0, 1, 2], [0, 2, 1], [1, 2, 0]])[kept]
+    chosen = np.take_along_axis(layer.triplets, columns, axis=1)
+    seconds = np.exp(entropy(likely, axis=1))
+
+    def measured(seconds: np.ndarray | None) -> list[Row]:
+        sets = {"timed": Judgments(chosen, seconds=seconds)}
+        return [*reaction_time.rows(layer._replace(human=layer.human._replace(sets=sets)))]
+
+    (row,) = measured(np.where(np.arange(400) % 9, seconds, np.nan))
+    assert row.value > 0.9
+    assert (row.n, row.judgments) == (355, "timed")
+    assert abs(measured(rng.permutation(seconds))[0].value) < 0.2
+    assert np.isnan(measured(np.ones(400))[0].value)  # all took as long
+    assert measured(None) == []
 
 
 SHIFTED = {**corruptions.SHIFTS, **corruptions.OF_COLOR}

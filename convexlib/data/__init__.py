@@ -37,7 +37,7 @@ ARRANGED = "arrangement by similarity"
 """Methods of judgment."""
 
 _GROUPED = ("concepts", "groups")
-_ARRAYS = ("triplets", "similarity", "dimensions", "judges")
+_ARRAYS = ("triplets", "similarity", "dimensions", "judges", "seconds")
 _SAID = ("stress", "ceiling", "method")
 
 
@@ -60,6 +60,8 @@ class Judgments(NamedTuple):
         Who judged each triplet, a row of the people.
     method : str
         How they were judged.
+    seconds : ndarray of shape (n_triplets,), optional
+        How long each judgment took; NaN where it is not known.
     """
 
     triplets: np.ndarray
@@ -69,6 +71,7 @@ class Judgments(NamedTuple):
     ceiling: tuple[float, float] | None = None
     judges: np.ndarray | None = None
     method: str = CHOSEN
+    seconds: np.ndarray | None = None
 
     def among(self, rows: np.ndarray, n_images: int) -> "Judgments":
         """The same where the reference images are these rows of `n_images`."""

@@ -201,10 +201,10 @@ class Stimuli(data.Stimuli):
         from convexlib.alignment import noise_ceiling
 
         trials = read_trials(self.trials)
-        triplets = trials.triplets[trials.ceiling_set == 0]
-        if self.n_triplets < len(triplets):
+        rows = np.flatnonzero(trials.ceiling_set == 0)
+        if self.n_triplets < len(rows):
             rng = np.random.default_rng(self.seed)
-            triplets = triplets[rng.choice(len(triplets), self.n_triplets, replace=False)]
+            rows = rows[rng.choice(len(rows), self.n_triplets, replace=False)]
         weights, _ = spose()
         ceiling = noise_ceiling(trials.triplets[trials.ceiling_set == 1])
         of_concept = categories(self.categories).loc[of_test[self.CONCEPT]]
@@ -214,7 +214,11 @@ class Stimuli(data.Stimuli):
             categories=of_concept.reset_index(drop=True),
             sets={
                 "THINGS": data.Judgments(
-                    triplets, weights @ weights.T, vice().astype(float), ceiling=ceiling
+                    trials.triplets[rows],
+                    weights @ weights.T,
+                    vice().astype(float),
+                    ceiling=ceiling,
+                    seconds=trials.reaction_time[rows] / 1000,
                 )
             },
         )

@@ -8,7 +8,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-OF_ALIGNET = ("factors", "few_shot", "levels", "shift")
+OF_ALIGNET = ("factors", "few_shot", "levels", "reaction_time", "shift")
 """Files that are measured for the page on AligNet alone."""
 
 
