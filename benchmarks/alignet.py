@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,22 +51,16 @@ def rows() -> Iterator[Row]:
 
 def of_steps() -> Iterator[Row]:
     images, labels = colors.generate(100, seed=0)
-    pixels = Pixels(images, ViTImageProcessorPil(do_resize=False))
-    drawn = triplets.draw(np.unique(labels["hue"], return_inverse=True)[1], 20 * BATCH)
-    rows = torch.from_numpy(drawn)
-    targets = torch.full((len(drawn), 3), 1 / 3)
-    settings = Settings(epochs=1, batch_size=BATCH, learning_rate=1e-3, n_triplets=len(drawn))
+    groups = np.unique(labels["hue"], return_inverse=True)[1]
     torch.manual_seed(0)
-    model = ViTModel(ViTConfig(**SHAPE))
-    told = settings.model_dump(include={"divergence", "similarity", "temperature", "anchor"})
-    run = _Run(Distillation(model, pixels, **told), settings, {"train": (pixels, rows, targets)}, 0)
+    run, numbers = a_student(ViTModel(ViTConfig(**SHAPE)), images, groups, N_STEPS)
+    pixels, rows, _ = run.data["train"]
+    model, batches = run.objective.model, rows.split(BATCH)
+    n_images = int(np.mean([len(batch.unique()) for batch in batches]))
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in training
-    batches = rows.split(BATCH)
-    numbers = torch.arange(len(rows)).split(BATCH)
-    n_images = int(np.mean([len(batch.unique()) for batch in batches]))
-    for of_batch in (batch.unique() for batch in batches[:3]):
-        forward_and_backward(model, pixels[of_batch])
+    for batch in batches[:3]:
+        forward_and_backward(model, pixels[batch.unique()])
     step, whole = cycle(numbers), cycle(batches)
     shown = cycle([pixels[batch.unique()] for batch in batches])
     both = [  # by turns, so that neither side has the quieter machine
@@ -81,6 +76,21 @@ def of_steps() -> Iterator[Row]:
     what = f"a step of a student, {BATCH} triplets of {n_images} images, ViT of six layers"
     yield Row(what, ours, "its forward and backward pass alone", bare)
     yield Row(what, ours, "passes of all three images of every triplet", every)
+
+
+def a_student(
+    model: ViTModel, images: np.ndarray, groups: np.ndarray, n_steps: int, **changed: Any
+) -> tuple[_Run, list[torch.Tensor]]:
+    """A lesson about to begin, in which images of a group belong together, and its batches."""
+    pixels = Pixels(images, ViTImageProcessorPil(do_resize=False))
+    rows = torch.from_numpy(triplets.draw(groups, n_steps * BATCH))
+    targets = torch.tensor([[0.9, 0.05, 0.05]]).repeat(len(rows), 1)
+    told = {"epochs": 1, "batch_size": BATCH, "learning_rate": 1e-3, "n_triplets": len(rows)}
+    settings = Settings(**told | changed)
+    named = {"divergence", "similarity", "temperature", "anchor"}
+    objective = Distillation(model, pixels, **settings.model_dump(include=named))
+    run = _Run(objective, settings, {"train": (pixels, rows, targets)}, seed=0)
+    return run, [*torch.arange(len(rows)).split(BATCH)]
 
 
 def forward_and_backward(model: ViTModel, pixels: torch.Tensor) -> None:

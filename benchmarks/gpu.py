@@ -20,6 +20,8 @@ import torch
 from PIL import Image
 from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
+from benchmarks.alignet import BATCH as BATCH_OF_TRIPLETS
+from benchmarks.alignet import a_student
 from convexlib import devices, layers, measures
 from convexlib.alignment import triplets_from_similarity
 from convexlib.data import Human, Judgments
@@ -41,7 +43,7 @@ def main() -> None:
     here = [gpu, CPU] if gpu != CPU and "gpu" not in sys.argv else [gpu]
     name = torch.cuda.get_device_name() if gpu != CPU else "no GPU"
     print(f"{name}, {len(os.sched_getaffinity(0))} cores, PyTorch {torch.__version__}", flush=True)
-    for work in (fits_and_measures, neighbors, extraction):
+    for work in (fits_and_measures, neighbors, extraction, students):
         work(here)
 
 
@@ -59,7 +61,7 @@ def fits_and_measures(here: list[torch.device]) -> None:
     if len(found) > 1:
         print(f"  GPU and CPU: {differences(*found)}", flush=True)
     fitted = layer._replace(fits=layers.load_fits(found[0], layer.human, options))
-    for each in measures.names():
+    for each in measures.of_every_model():
         rows = import_module(f"convexlib.measures.{each}").rows
         for device in here:
             with on(device):
@@ -108,6 +110,26 @@ def extraction(here: list[torch.device]) -> None:
                 last = representations.load(folder / precision, 12)[:BATCH]
                 apart = abs(last - there[12]).max() / there[12].std()
                 print(f"  {precision} and a CPU: {apart:.1e} of the standard deviation")
+
+
+def students(here: list[torch.device]) -> None:
+    """Steps of a ViT-B/16 that learns from a teacher, in 32 bits and in 16."""
+    n_steps = 40 if here[0] != CPU else 3
+    images = np.random.default_rng(0).integers(0, 256, (160, 224, 224, 3), dtype=np.uint8)
+    groups = np.arange(len(images)) // 10
+    for precision in ("single", "mixed"):
+        torch.manual_seed(0)
+        told = {"precision": precision, "learning_rate": 1e-4, "temperature": 100}
+        run, batches = a_student(ViTModel(ViTConfig()), images, groups, n_steps, **told)
+        run._one_step(batches[0])
+        start = time.perf_counter()
+        losses = [run._one_step(batch) for batch in batches]
+        print(
+            f"steps of a student, ViT-B/16, {BATCH_OF_TRIPLETS} triplets of 64 images, {precision}:"
+            f" {n_steps / (time.perf_counter() - start):.2f} a second, loss {losses[0]:.4f} to "
+            f"{losses[-1]:.4f}",
+            flush=True,
+        )
 
 
 def forward(model: ViTModel, pixels: torch.Tensor, precision: str, n: int) -> None:
