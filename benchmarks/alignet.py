@@ -88,7 +88,7 @@ def a_student(
     told = {"epochs": 1, "batch_size": BATCH, "learning_rate": 1e-3, "n_triplets": len(rows)}
     settings = Settings(**told | changed)
     named = {"divergence", "similarity", "temperature", "anchor"}
-    objective = Distillation(model, pixels, **settings.model_dump(include=named))
+    objective = Distillation(model, pixels, pooling="mean", **settings.model_dump(include=named))
     run = _Run(objective, settings, {"train": (pixels, rows, targets)}, seed=0)
     return run, [*torch.arange(len(rows)).split(BATCH)]
 

@@ -22,10 +22,10 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from convexlib import data, dependencies, measures, store
-from convexlib.data import PATH, Human
+from convexlib.data import PATH, Human, files
 from convexlib.data.images import ImageFiles, suffixes
 from convexlib.models import embeddings
-from convexlib.settings import Alignment, Distillation, Precision, Recipe, Transform
+from convexlib.settings import Distillation, Precision, Recipe, Transform
 from convexlib.store import Known, Result
 from convexlib.study import Model, Study
 
@@ -106,8 +106,16 @@ def lesson(study: Study) -> Result:
         _model_and_images(by, study.known[about.teacher])
         | {
             "teacher": teacher(study),
-            "settings": about,
             "pool": _pool(study),
+            "n_triplets": about.distillation.n_triplets,
+            "scheme": about.scheme,
+            "n_clusters": about.n_clusters,
+            "batches": {
+                # Of a batch that goes through the model in parts, each part has its own images.
+                "batch_size": -(-about.distillation.batch_size // about.distillation.accumulate),
+                "n_groups": about.groups_per_batch,
+                "n_of_group": about.images_per_group,
+            },
             "concept": study.stimuli.CONCEPT,
             "precision": study.file.measures.precision,
         },
@@ -336,6 +344,7 @@ def _student(study: Study, model: Model, start: Model) -> Result:
             "root": Known(study.stimuli.root, by="the files are in the stimuli"),
             "pool": _pool(study),
             "settings": model.recipe.training,
+            "pooling": study.file.measures.pooling,
             "seed": model.seed or 0,
             "start": checkpoint(study, start),
         },
@@ -352,11 +361,13 @@ def _pool(study: Study) -> Known | None:
         return None
     if not (paths := _files_of(folder)):
         raise ValueError(f"alignet.images is {str(folder)!r}, in which there are no images")
-    return Known(folder, by=store.of_files(paths))
+    return Known(folder, by=files.stamps(paths, folder))
 
 
 def _files_of(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes())
+    """All images in a folder, however deep, but hidden ones."""
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes() and p.is_file())
+    return sorted(p for p in found if not any(part[0] == "." for part in p.parts))
 
 
 def _to_judge(
@@ -364,20 +375,34 @@ def _to_judge(
 ) -> dict[str, tuple[np.ndarray | ImageFiles, list[str], pd.DataFrame]]:
     """Images for triplets, their names and labels: to learn from, and to see how well it went."""
     if pool is not None:
-        paths = _files_of(pool)
-        parts = {"train": [p for n, p in enumerate(paths) if n % 10], "validation": paths[::10]}
+        labels = pd.DataFrame({PATH: [str(p.relative_to(pool)) for p in _files_of(pool)]})
+        return {s: _of_labels(some, pool) for s, some in _nine_to_one(labels).items()}
+    if not (stimuli / "train.parquet").exists():
+        labels, images = _read_labels(stimuli, "test"), _read_images(stimuli, "test", root)
         return {
-            split: (ImageFiles(some), [str(p.relative_to(pool)) for p in some], pd.DataFrame())
-            for split, some in parts.items()
+            split: _of_labels(some, root, "test", images)
+            for split, some in _nine_to_one(labels).items()
         }
-    trains = (stimuli / "train.parquet").exists()
-    found = {}
-    for split in ("train", "validation"):
-        read = split if trains else "test"
-        labels = _read_labels(stimuli, read)
-        names = labels[PATH] if PATH in labels else [f"{read}-{n:06d}" for n in range(len(labels))]
-        found[split] = (_read_images(stimuli, read, root), [*names], labels)
-    return found
+    return {
+        split: _of_labels(
+            _read_labels(stimuli, split), root, split, _read_images(stimuli, split, root)
+        )
+        for split in ("train", "validation")
+    }
+
+
+def _nine_to_one(labels: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    tenth = np.arange(len(labels)) % 10 == 0
+    return {"train": labels[~tenth], "validation": labels[tenth]}
+
+
+def _of_labels(
+    labels: pd.DataFrame, root: Path | None, split: str = "", images: np.ndarray | None = None
+) -> tuple[np.ndarray | ImageFiles, list[str], pd.DataFrame]:
+    """Images of these rows, their names, and the rows."""
+    if PATH in labels:
+        return ImageFiles(root / path for path in labels[PATH]), [*labels[PATH]], labels
+    return images[labels.index], [f"{split}-{row:06d}" for row in labels.index], labels
 
 
 def _teach(
@@ -404,7 +429,10 @@ def _tell(
     pool: Path | None,
     pooling: str,
     precision: Precision,
-    settings: Alignment,
+    n_triplets: int,
+    scheme: str,
+    n_clusters: int,
+    batches: dict[str, int],
     concept: str,
 ) -> None:
     from convexlib.models.alignet import Teacher, lesson
@@ -413,18 +441,23 @@ def _tell(
 
     said = json.loads((teacher / "teacher.json").read_text(encoding="utf-8"))
     judge = Teacher(transform=AlignmentTransform.from_npz(teacher / "transform.npz"), **said)
-    splits, n_triplets = _to_judge(stimuli, root, pool), settings.distillation.n_triplets
+    splits = _to_judge(stimuli, root, pool)
     n_all = len(splits["train"][0])
+    if n_clusters > n_all:
+        raise ValueError(
+            f"alignet.n_clusters is {n_clusters}, and there are {n_all} images to draw triplets "
+            "of; choose fewer clusters, or give more images"
+        )
     for seed, (split, (images, names, labels)) in enumerate(splits.items()):
         features = folder / f"features-{split}"
         asked = {"pooling": pooling, "precision": precision, "only": judge.layer}
         write(checkpoint, images, features, **asked)
         X = load(features, 0)
         groups = pd.factorize(labels[concept])[0] if concept in labels else None
-        share = {"n_clusters": max(2, round(settings.n_clusters * len(X) / n_all))}
-        of_split = settings.model_copy(update=share)
+        drawn = {"scheme": scheme, "n_clusters": max(2, round(n_clusters * len(X) / n_all))}
+        drawn |= {"random_state": seed, "groups": groups, **batches}
         n = n_triplets if split == "train" else min(n_triplets, N_VALIDATION)
-        for target, told in lesson(judge, X, names, of_split, n, seed, groups).items():
+        for target, told in lesson(judge, X, names, n, **drawn).items():
             told.save(folder / f"{split}-{target}.npz")
     for split in splits:
         shutil.rmtree(folder / f"features-{split}")
@@ -439,15 +472,21 @@ def _distill(
     root: Path | None,
     pool: Path | None,
     settings: Distillation,
+    pooling: str,
     seed: int,
     start: Path,
 ) -> None:
     from convexlib.models.training import distill
     from convexlib.triplets import Triplets
 
-    images = {split: found[0] for split, found in _to_judge(stimuli, root, pool).items()}
-    lessons = {split: Triplets.load(lesson / f"{split}-{target}.npz") for split in images}
-    distill(folder, images=images, lessons=lessons, settings=settings, seed=seed, start=start)
+    splits = _to_judge(stimuli, root, pool)
+    lessons = {split: Triplets.load(lesson / f"{split}-{target}.npz") for split in splits}
+    for split, (_, names, _) in splits.items():
+        if lessons[split].filenames.tolist() != names:
+            raise ValueError("images changed while the teacher judged them; start again")
+    images = {split: found[0] for split, found in splits.items()}
+    told = {"settings": settings, "pooling": pooling, "seed": seed, "start": start}
+    distill(folder, images=images, lessons=lessons, **told)
 
 
 def _represent_tasks(
@@ -521,6 +560,8 @@ def _measure(
 
 
 def _measure_tasks(folder: Path, *, tasks: Path, name: str, **given: Any) -> None:
+    from convexlib.models.representations import n_layers
+
     of_task = {
         labels.stem: (
             load_file(labels.with_suffix(".safetensors"))["X"].astype(np.float64),
@@ -528,10 +569,15 @@ def _measure_tasks(folder: Path, *, tasks: Path, name: str, **given: Any) -> Non
         )
         for labels in sorted(tasks.glob("*.parquet"))
     }
-    *before, last = _layers(
+    last = n_layers(given["representations"] / "test") - 1
+    layers = _layers(
         given.pop("representations"), Human.load(given.pop("human")), given.pop("model"), **given
     )
-    _write_rows(folder, name, [*before, last._replace(tasks=of_task)])
+    layers = (
+        layer._replace(tasks=of_task) if number == last else layer
+        for number, layer in enumerate(layers)
+    )
+    _write_rows(folder, name, layers)
 
 
 def _measure_transformed(

@@ -27,7 +27,6 @@ Precision = Literal["single", "mixed"]
 """In which numbers a model computes: float32, or what autocast of PyTorch chooses."""
 
 TARGETS = ("aligned", "unaligned", "shuffled")
-Target = Literal[TARGETS]
 """What students learn: the teacher as people made it; as it was; and its answers, shuffled."""
 
 Scheme = Literal["cluster-border", "class-border", "between-class", "within-class"]
@@ -120,7 +119,7 @@ class Alignment(_Settings):
     The teacher is a model of the study, by its id. Triplets are drawn, by `scheme`, of clusters of
     the images that models train on, or of those in the folder `images`; where neither is, of the
     test images. A student is made of each pretrained model that the study trains from one of
-    `seeds`, or lists, and to each of `targets`.
+    `seeds`, or lists, to each of `TARGETS`.
     """
 
     teacher: str
@@ -130,9 +129,26 @@ class Alignment(_Settings):
     scheme: Scheme = "cluster-border"
     groups_per_batch: int = Field(16, ge=1)
     images_per_group: int = Field(4, ge=1)
-    targets: tuple[Target, ...] = Field(TARGETS, min_length=1)
-    seeds: tuple[NonNegativeInt, ...] = (0,)
+    seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
     distillation: Distillation
+
+    @model_validator(mode="after")
+    def _scheme_can_be_drawn(self) -> "Alignment":
+        if self.scheme != "cluster-border" and self.images is not None:
+            raise ValueError(
+                f"alignet.scheme is {self.scheme!r}, and of images in a folder no classes are "
+                "known; choose 'cluster-border'"
+            )
+        n_groups, n_images = {"within-class": (1, 3), "between-class": (3, 1)}.get(
+            self.scheme, (2, 2)
+        )
+        if self.groups_per_batch < n_groups or self.images_per_group < n_images:
+            raise ValueError(
+                f"alignet.scheme {self.scheme!r} takes {n_groups} groups_per_batch and {n_images} "
+                f"images_per_group at least, and they are {self.groups_per_batch} and "
+                f"{self.images_per_group}"
+            )
+        return self
 
 
 def _of_a_module(family: str) -> str:

@@ -24,6 +24,7 @@ from convexlib.data import Stimuli, of_kind
 from convexlib.measures import OF_ALIGNET
 from convexlib.models import embeddings, families
 from convexlib.settings import (
+    TARGETS,
     UNKNOWN,
     VARIANTS,
     Alignment,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 CONCLUSIVE = ("convexity", "odd_one_out", "held_out_odd_one_out")
 """What is measured of a study by other poolings: files of `measures`."""
 
-OF_STUDENTS = ("convexity", "odd_one_out", "rsa", "disagreement", *OF_ALIGNET)
+OF_STUDENTS = ("convexity", "disagreement", *OF_ALIGNET)
 """What is measured of the students of AligNet and of the models that they were made of."""
 
 ADDED = "added"
@@ -141,10 +142,20 @@ class StudyFile(BaseModel):
 
     @model_validator(mode="after")
     def _teacher_is_a_model(self) -> "StudyFile":
-        names = [model.id for model in trained(self)] + [*_named(self.models, ())]
-        if self.alignet and self.alignet.teacher not in names:
+        if self.alignet is None:
+            return self
+        listed = _named(self.models, ())
+        names = [model.id for model in trained(self)]
+        names += [name for name, known in listed.items() if not embeddings.is_one(known.source)]
+        if self.alignet.teacher not in names:
             raise ValueError(
                 f"alignet.teacher is {self.alignet.teacher!r}; choose one of: {', '.join(names)}"
+            )
+        seeds = self.training.seeds if self.training else self.alignet.seeds
+        if unknown := sorted({*self.alignet.seeds} - {*seeds}):
+            raise ValueError(
+                f"alignet.seeds has {unknown[0]}, from which no model is trained; choose of: "
+                + ", ".join(map(str, seeds))
             )
         return self
 
@@ -194,10 +205,13 @@ class Study:
     def students(self) -> "Study":
         """The same study with the students of AligNet, and what they are made of, alone.
 
-        Of the models that were chosen; where there is no teacher, or none of these can be a
-        student, it has no models.
+        Of the models that were chosen. It has no models where the study file has no section
+        `alignet`, or none of these can be a student, or its teacher is listed and was not chosen.
         """
-        models = _with_students(self.file, self.models)
+        about = self.file.alignet
+        models = _with_students(self.file, self.models) if about else []
+        if about and about.teacher not in self.known:
+            models = []
         return replace(self, models=tuple(models), measures=OF_STUDENTS)
 
     def pooled(self, pooling: Pooling) -> "Study":
@@ -397,7 +411,7 @@ def _with_students(file: StudyFile, models: Iterable[Model]) -> list[Model]:
         and model.seed in seeds
         and not (model.added or model.is_features)
     ]
-    for target in file.alignet.targets:
+    for target in TARGETS:
         recipe = {"training": file.alignet.distillation, "target": target}
         found += [
             Model(

@@ -15,7 +15,7 @@ from convexlib import alignment, measures, pipeline, statistics
 from convexlib.layers import ORIGINAL, first_fold
 from convexlib.measures.carried_over import FITTED_TO
 from convexlib.measures.dimensions import PREDICTED
-from convexlib.measures.disagreement import told
+from convexlib.measures.disagreement import FEWEST_CHOICES, told
 from convexlib.measures.factors import FACTOR
 from convexlib.measures.few_shot import N_EXAMPLES, TASK
 from convexlib.measures.levels import LEVEL, category_of
@@ -292,6 +292,20 @@ def fine_tuning_deltas(study: Study) -> pd.DataFrame:
     """
     keys = [*_model(study), "model_kind", "layer", "depth", "measure"]
     return _over_seeds(_paired_deltas(study), keys)
+
+
+def student_deltas(study: Study) -> pd.DataFrame:
+    """What is added to convexity, and to accuracy on what the teacher does not know: a student
+    minus the model that it was made of.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `fine_tuning_deltas`.
+    """
+    students = study.students
+    deltas = _paired_deltas(students, ("convexity", "unseen_odd_one_out"))
+    return _over_seeds(deltas, [*_model(students), "model_kind", "layer", "depth", "measure"])
 
 
 def fine_tuning_summary(study: Study) -> pd.DataFrame:
@@ -789,7 +803,7 @@ def outcomes(study: Study) -> pd.DataFrame:
             for level in LEVELS
         },
         "all levels, dot product": ("people", (measure == "unseen_dot") & own),
-        "RSA": ("people", (measure == "rsa") & plain & own),
+        "RSA": ("people", (measure == "unseen_rsa") & own),
         "cross-entropy": ("people", (measure == "cross_entropy") & own),
         "entropies": ("people", (measure == "entropy_correlation") & own),
         "entropy and time": ("people", (measure == "uncertainty_and_time") & own),
@@ -864,8 +878,8 @@ def level_ceilings(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a level: level, n (judgments of the first set), lower, upper; NaN where no three
-        were judged twice.
+        One row a level: level, n (judgments of the first set), lower, upper; NaN where fewer than
+        `FEWEST_CHOICES` people judged the very same three.
     """
     judged = pipeline.judged(study)
     _, triplets = first_fold(judged, judged.judgments.triplets, study.file.measures.transform)
@@ -873,7 +887,8 @@ def level_ceilings(study: Study) -> pd.DataFrame:
     rows = []
     for number, name in enumerate(LEVELS):
         chosen = triplets[at == number]
-        repeated = judged.judgments.ceiling is not None and len(chosen)
+        counts = alignment.choice_counts(chosen)[1].sum(axis=1) if len(chosen) else np.zeros(1)
+        repeated = np.median(counts) >= FEWEST_CHOICES
         ceiling = alignment.noise_ceiling(chosen) if repeated else (np.nan, np.nan)
         rows.append([name, len(chosen), *ceiling])
     return pd.DataFrame(rows, columns=["level", "n", "lower", "upper"])
@@ -991,7 +1006,8 @@ def training(study: Study) -> pd.DataFrame:
         record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
         about = {"study": study.name, "model": model.name, **model.attributes, "seed": model.seed}
         rows.append(about | {"task": record["objective"]} | {key: record.get(key) for key in kept})
-    return pd.DataFrame(rows, columns=[*_model(study), "seed", "task", *kept])
+    table = pd.DataFrame(rows, columns=[*_model(study), "seed", "task", *kept])
+    return table.astype({"test_score": float, "undistorted_score": float})
 
 
 def training_curves(study: Study) -> pd.DataFrame:
@@ -1083,10 +1099,10 @@ def _thumbnail(image: np.ndarray | Image.Image, size: int = 175) -> np.ndarray:
     return np.asarray(small)
 
 
-def _paired_deltas(study: Study) -> pd.DataFrame:
+def _paired_deltas(study: Study, of: Iterable[str] = BASIC) -> pd.DataFrame:
     """Each model minus the very model that it was made from."""
     table = _original(layer_measures(study))
-    table = table[table["measure"].isin(BASIC)]
+    table = table[table["measure"].isin(of)]
     before = table[["id", "layer", "measure", "value"]].rename(columns={"id": "parent"})
     keys = ["parent", "layer", "measure"]
     both = table.dropna(subset="parent").merge(before, on=keys, suffixes=("", "_before"))

@@ -4,7 +4,7 @@ Features are looked up by number, so that millions of triplets hold no image.
 """
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike
 from convexlib import checks
 from convexlib.alignment import PAIRS
 
-Scheme = Literal["cluster-border", "class-border", "between-class", "within-class"]
-SCHEMES: tuple[Scheme, ...] = ("cluster-border", "class-border", "between-class", "within-class")
+SCHEMES = ("cluster-border", "class-border", "between-class", "within-class")
 
 LEVELS = ("across", "within", "boundary")
 """Levels of abstraction: three categories; one; two objects of one and one of another."""
@@ -71,7 +70,7 @@ class Triplets(NamedTuple):
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in cls._fields}
-        except (ValueError, KeyError, EOFError, BadZipFile) as error:
+        except (ValueError, KeyError, EOFError, BadZipFile, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{str(path)!r} is no .npz file with arrays {', '.join(cls._fields)}: {error}"
             ) from error
@@ -92,6 +91,7 @@ class Triplets(NamedTuple):
             checks.triplets(indices, n_images)
         except ValueError as error:
             raise ValueError(f"{name}, of {n_images} images: indices: {error}") from error
+        similarities = checks.numbers(similarities, "similarities")
         if not np.isfinite(similarities).all():
             row = int(np.argmin(np.isfinite(similarities).all(axis=1)))
             raise ValueError(f"{name} has similarities that are not finite, as in row {row}")
@@ -155,7 +155,7 @@ def clusters(X: ArrayLike, n_clusters: int, *, random_state: int = 0) -> np.ndar
 def draw(
     groups: ArrayLike,
     n_triplets: int,
-    scheme: Scheme = "cluster-border",
+    scheme: str = "cluster-border",
     *,
     batch_size: int = 512,
     n_groups: int = 16,
@@ -175,8 +175,9 @@ def draw(
     scheme : {"cluster-border", "class-border", "between-class", "within-class"}
         On the border, two images are of one group and the third of another; between, all are of
         different groups; within, all are of one.
-    batch_size, n_groups, n_of_group : int
-        Groups that are too small to give a triplet its images are not used.
+    batch_size : int, default=512
+    n_groups, n_of_group : int, default=16, 4
+        At most. Groups that are too small to give a triplet its images are not used.
     random_state : int, default=0
 
     Returns
@@ -197,6 +198,9 @@ def draw(
     """
     checks.choice(scheme, "scheme", SCHEMES)
     n_triplets = checks.whole(n_triplets, "n_triplets", 1)
+    batch_size = checks.whole(batch_size, "batch_size", 1)
+    n_groups = checks.whole(n_groups, "n_groups", 1)
+    n_of_group = checks.whole(n_of_group, "n_of_group", 1)
     needs, n_needed = {"within-class": (3, 1), "between-class": (1, 3)}.get(scheme, (2, 2))
     groups = np.asarray(groups)
     rng = np.random.default_rng(random_state)

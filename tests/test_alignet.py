@@ -23,7 +23,7 @@ from convexlib.data import RATED, Human, Judgments, colors
 from convexlib.models import alignet, objectives, training
 from convexlib.models.pixels import Pixels
 from convexlib.models.representations import extract
-from convexlib.settings import Alignment, Distillation, Transform
+from convexlib.settings import Distillation, Transform
 from convexlib.triplets import Triplets
 
 SPLITS = {
@@ -62,8 +62,8 @@ def student(folder: Path, seed: int = 0) -> Path:
 
 
 def taught(folder: Path, start: Path, told: dict[str, Triplets] | None = None, **changed: Any):
-    options = {"images": IMAGES, "lessons": told or lessons(), "seed": 0, "start": start}
-    training.distill(folder, settings=settings(**changed), **options)
+    given = {"images": IMAGES, "lessons": told or lessons(), "seed": 0, "start": start}
+    training.distill(folder, settings=settings(**changed), pooling="mean", **given)
     return json.loads((folder / "training.json").read_text())
 
 
@@ -73,7 +73,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def options(**changed: Any) -> dict[str, Any]:
     told = {"divergence": "jensen-shannon", "similarity": "dot", "temperature": 10.0, "anchor": 1.0}
-    return told | changed
+    return {"pooling": "mean"} | told | changed
 
 
 def objective(**changed: Any) -> objectives.Distillation:
@@ -101,6 +101,27 @@ def test_divergences_and_their_gradients_are_those_of_torch(divergence: str) -> 
     assert own.item() == pytest.approx(expected.item(), rel=1e-12)
     gradients = [torch.autograd.grad(loss, said, retain_graph=True)[0] for loss in (own, expected)]
     torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("divergence", ["jensen-shannon", "kullback-leibler"])
+def test_certain_teachers_and_students_have_finite_losses_and_gradients(divergence: str) -> None:
+    said = torch.tensor([[2000.0, 0, -3000], [0, 500, 0], [1, 2, 3]], requires_grad=True)
+    told = torch.tensor([[0.0, 1, 0], [0, 1, 0], [0.5, 0.5, 0]])
+    loss = objective(divergence=divergence).loss(said, told)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(said.grad).all()
+    if divergence == "jensen-shannon":
+        assert loss.item() <= np.log(2)
+
+
+def test_of_equal_similarities_each_is_kept_for_its_share() -> None:
+    told = torch.tensor([[0.8, 0.1, 0.1]])
+    score = objective().score
+    assert score(torch.zeros(1, 3), told) == pytest.approx(1 / 3)
+    assert score(torch.tensor([[1.0, 1, 0]]), told) == 0.5
+    assert score(torch.tensor([[0.0, 1, 0]]), told) == 0
+    assert score(torch.tensor([[2.0, 1, 0]]), told) == 1
 
 
 @pytest.mark.parametrize("divergence", ["jensen-shannon", "kullback-leibler"])
@@ -235,6 +256,13 @@ def test_an_image_goes_through_the_student_once_a_batch(
     assert max(n_shown[:10]) <= 8 * 4
 
 
+def test_a_loss_that_is_no_number_stops_the_lesson(tmp_path: Path) -> None:
+    start = student(tmp_path / "start")
+    with pytest.raises(ValueError, match="the loss became nan at step"):
+        taught(tmp_path / "a", start, learning_rate=1e38, epochs=1, anchor=0)
+    assert not (tmp_path / "a" / "model.safetensors").exists()
+
+
 def test_triplets_of_images_that_there_are_not_are_refused_before_training(tmp_path: Path) -> None:
     told = lessons()
     wrong = told["train"]._replace(indices=told["train"].indices + 80)
@@ -335,14 +363,10 @@ def test_targets_are_the_aligned_space_the_space_as_it_was_and_shuffled_answers(
     X = rng.normal(size=(40, 5))
     human = of_people(alignment.triplets_from_similarity(np.cov(rng.normal(size=(12, 40)))))
     teacher, _ = alignet.teach([X[:12]], human, Transform(lmbda=0.01, n_folds=3))
-    told = alignet.lesson(
-        teacher,
-        X,
-        [str(n) for n in range(40)],
-        Alignment(teacher="a", n_clusters=4, distillation=settings(batch_size=50)),
-        200,
-        0,
-    )
+    names = [str(n) for n in range(40)]
+    options = {"scheme": "cluster-border", "n_clusters": 4, "random_state": 0, "batch_size": 50}
+    told = alignet.lesson(teacher, X, names, 200, **options)
+    assert [*told] == ["aligned", "unaligned", "shuffled"]
     for lesson in told.values():
         lesson.check("it", 40)
     rows = np.arange(200)
@@ -371,9 +395,22 @@ def test_more_clusters_than_images_are_refused() -> None:
     X = np.random.default_rng(0).normal(size=(12, 3))
     human = of_people(alignment.triplets_from_similarity(np.cov(X)))
     teacher, _ = alignet.teach([X], human, Transform(lmbda=0.01, n_folds=3))
-    about = Alignment(teacher="a", n_clusters=13, distillation=settings())
+    names, options = [str(n) for n in range(12)], {"n_clusters": 13, "random_state": 0}
     with pytest.raises(ValueError, match="n_clusters is 13, and there are 12 images"):
-        alignet.lesson(teacher, X, [str(n) for n in range(12)], about, 10, 0)
-    about = about.model_copy(update={"scheme": "within-class"})
+        alignet.lesson(teacher, X, names, 10, scheme="cluster-border", **options)
     with pytest.raises(ValueError, match="scheme is 'within-class', and the classes of the images"):
-        alignet.lesson(teacher, X, [str(n) for n in range(12)], about, 10, 0)
+        alignet.lesson(teacher, X, names, 10, scheme="within-class", **options)
+
+
+def test_a_layer_that_tells_nothing_apart_is_not_taken() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(12, 4))
+    human = of_people(alignment.triplets_from_similarity(X @ X.T))
+    broken = X.copy()
+    broken[3] = np.nan
+    layers = [np.ones((12, 4)), broken, X]
+    teacher, table = alignet.teach(layers, human, Transform(lmbda=0.01, n_folds=3))
+    assert teacher.layer == 2
+    assert table["validation"].isna().tolist() == [True, True, False]
+    with pytest.raises(ValueError, match="the teacher tells no two images apart at any layer"):
+        alignet.teach(layers[:2], human, Transform(lmbda=0.01, n_folds=3))

@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from PIL import Image
 from scipy.stats import entropy
+from sklearn.metrics.pairwise import cosine_similarity
 
 from convexlib import book, pipeline, tables
 from convexlib import study as studies
@@ -48,6 +51,7 @@ def test_levels_part_what_the_teacher_does_not_know() -> None:
     every = rows.loc["unseen_odd_one_out", ""].squeeze()
     assert every["n"] == len(unseen)
     assert every["value"] == odd_one_out_accuracy(layer.reference, unseen)
+    assert "unseen_rsa" not in rows.index  # no similarities are known
     dot = rows.loc["unseen_dot", ""].squeeze()
     assert dot["value"] == odd_one_out_accuracy(layer.reference, unseen, similarity="dot")
     at = rows.loc["unseen_odd_one_out"].drop("")
@@ -57,6 +61,19 @@ def test_levels_part_what_the_teacher_does_not_know() -> None:
     groups = np.arange(12) // 4
     within = unseen[(groups[unseen] == groups[unseen][:, :1]).all(axis=1)]
     assert at.loc["within", "value"] == odd_one_out_accuracy(layer.reference, within)
+
+
+def test_similarities_are_compared_over_pairs_that_the_teacher_does_not_know() -> None:
+    layer = layer_of()
+    told, _ = first_fold(layer.human, layer.triplets, OPTIONS)
+    known = np.isin(np.arange(12), told)
+    human = cosine_similarity(layer.reference)
+    human[np.ix_(known, known)] *= -1  # what the teacher knows does not count
+    sets = {"all": layer.human.judgments._replace(similarity=human)}
+    found = pd.DataFrame(levels.rows(layer._replace(human=layer.human._replace(sets=sets))))
+    row = found[found["measure"] == "unseen_rsa"].squeeze()
+    assert row["value"] == pytest.approx(1)
+    assert row["n"] == 66 - known.sum() * (known.sum() - 1) / 2
 
 
 def test_objects_of_no_or_several_categories_are_at_no_level() -> None:
@@ -203,7 +220,8 @@ def test_students_are_models_of_the_study_that_can_be_chosen_by_name() -> None:
         ({"teacher": "nobody"}, "alignet.teacher is 'nobody'; choose one of: small"),
         ({"images": "no-such-folder"}, "in which there are no images"),
         ({"n_clusters": 1}, r"key 'alignet.n_clusters' \(value 1\)"),
-        ({"targets": ["aligned", "other"]}, r"key 'alignet.targets.1' \(value 'other'\)"),
+        ({"images_per_group": 1}, "takes 2 groups_per_batch and 2 images_per_group at least"),
+        ({"scheme": "class-border", "images": "."}, "of images in a folder no classes are known"),
     ],
 )
 def test_a_mistake_in_the_study_file_is_named_before_anything_runs(
@@ -212,6 +230,50 @@ def test_a_mistake_in_the_study_file_is_named_before_anything_runs(
     data("images92")
     with pytest.raises(ValueError, match=said):
         pipeline.lesson(of_92(tmp_path, **changed))
+
+
+def test_seeds_of_students_are_those_of_models(tmp_path: Path) -> None:
+    content = yaml.safe_load(TINY_LETTERS.read_text())
+    content["alignet"]["seeds"] = [0, 7]
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(ValueError, match="seeds has 7, from which no model is trained; choose"):
+        studies.load(str(tmp_path / "a.yaml"))
+
+
+def test_more_clusters_than_images_are_refused_before_any_goes_through_the_teacher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data("images92")
+    monkeypatch.setenv("CONVEXLIB_RESULTS", str(tmp_path / "results"))
+    with pytest.raises(ValueError, match=r"alignet\.n_clusters is 90, and there are 82 images"):
+        pipeline.lesson(of_92(tmp_path, n_clusters=90)).get()
+
+
+def test_a_folder_of_images_is_the_pool_and_its_hidden_files_are_not(tmp_path: Path) -> None:
+    data("images92")
+    pool = tmp_path / "many"
+    for n in range(20):
+        path = pool / "abc"[n % 3] / f"{n // 3}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (10 * n, 0, 0)).save(path)
+    Image.new("RGB", (8, 8)).save(pool / ".hidden.png")
+    before = pipeline.lesson(of_92(tmp_path, images="many")).fingerprint
+    splits = pipeline._to_judge(tmp_path, None, pool)
+    assert [len(images) for images, *_ in splits.values()] == [18, 2]
+    names = [name for _, some, _ in splits.values() for name in some]
+    assert sorted(names) == sorted(f"{'abc'[n % 3]}/{n // 3}.png" for n in range(20))
+    (pool / "a" / "0.png").unlink()  # of a name that others have, too
+    pipeline.lesson.cache_clear()
+    assert pipeline.lesson(of_92(tmp_path, images="many")).fingerprint != before
+
+
+def test_a_teacher_that_was_not_chosen_makes_no_page(tmp_path: Path) -> None:
+    data("images92")
+    study = of_92(tmp_path)
+    assert "alignet" in book.notebooks(study)
+    other = str(save_small_vit(tmp_path / "other"))
+    chosen = studies.load(study.choice["study"], models=[other])
+    assert "alignet" not in book.notebooks(chosen)
 
 
 def of_92(folder: Path, **changed: object) -> Study:
@@ -237,7 +299,8 @@ def test_the_whole_chain_runs_on_real_images_and_judgments(
     lesson = pipeline.lesson(study).get()
     told = Triplets.load(lesson / "train-aligned.npz")
     assert told.indices.shape == (320, 3)
-    assert len(told.filenames) == 92
+    assert len(told.filenames) == 82
+    assert len(Triplets.load(lesson / "validation-aligned.npz").filenames) == 10
     layers = tables.teacher(study)
     assert layers["aligned"].notna().sum() == 1
     learned = tables.lessons_learned(study)

@@ -242,7 +242,7 @@ class Stimuli(BaseModel):
     REPEATED : bool
         Whether many people judged the very same three concepts, so that they may disagree.
     TASKS : bool
-        Whether there are other tasks, for which nothing was trained: see `tasks`.
+        Whether there are other tasks than those that models were trained for: see `tasks`.
     FEATURES : bool
         Whether ready-made features of the test images have those that people judged.
     DATA : str
@@ -312,7 +312,8 @@ class Stimuli(BaseModel):
     def tasks(self) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
         """Images and labels of other tasks, by which it is told what a space is good for.
 
-        "few_shot": labels task and class, of classes that no model was trained to name.
+        "few_shot": a label a task, whose values are classes that few models were trained to name,
+        and missing where an image is none of the task's.
         "shift": labels shift and class; a probe learns from those of shift "none".
         "factors": images of which each label is a factor to be read from features.
         """

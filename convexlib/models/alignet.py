@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from convexlib import alignment, layers, triplets
+from convexlib import alignment, checks, layers, triplets
 from convexlib.data import CHOSEN, Human, Judgments
-from convexlib.settings import Alignment, Transform
+from convexlib.settings import TARGETS, Transform
 from convexlib.transforms import AlignmentTransform
 from convexlib.triplets import Triplets
 
@@ -118,8 +118,9 @@ def teach(
     DataFrame
         One row a layer: layer, validation (odd-one-out accuracy on triplets within the first fold
         that hold an object that a transform was not fitted to), validation_zero_shot, on the same
-        triplets; and of the layer that was taken also aligned and zero_shot (accuracy on all
-        triplets that hold an object that the teacher does not know), and n, their number.
+        triplets, both NaN where all rows are alike or not finite; and of the layer that was taken
+        also aligned and zero_shot (accuracy on all triplets that hold an object that the teacher
+        does not know), and n, their number.
 
     Raises
     ------
@@ -138,6 +139,9 @@ def teach(
         )
     rows = []
     for number, X in enumerate(features):
+        if checks.alike(X) or not np.isfinite(X).all():
+            rows.append([number, np.nan, np.nan])  # such as a class token before it met an image
+            continue
         before, after = [], []
         for training, test in inner:
             transform = _fitted(X, human.judgments, training, options)
@@ -145,6 +149,8 @@ def teach(
             after.append(_accuracy(transform.transform(X), test))
         rows.append([number, np.mean(after), np.mean(before)])
     table = pd.DataFrame(rows, columns=["layer", "validation", "validation_zero_shot"])
+    if table["validation"].isna().all():
+        raise ValueError("the teacher tells no two images apart at any layer; choose another")
     best = int(table["validation"].idxmax())
     X = features[best]
     transform = _fitted(X, human.judgments, known, options)
@@ -163,10 +169,13 @@ def lesson(
     teacher: Teacher,
     X: np.ndarray,
     names: Sequence[str],
-    settings: Alignment,
     n_triplets: int,
-    seed: int,
+    *,
+    scheme: str,
+    n_clusters: int,
+    random_state: int,
     groups: np.ndarray | None = None,
+    **batches: int,
 ) -> dict[str, Triplets]:
     """Triplets of images, by the clusters of their features, and what each target says of them.
 
@@ -177,28 +186,29 @@ def lesson(
         Its layer.
     names : sequence of str
         Of the images.
-    settings : Alignment
-    n_triplets, seed : int
+    n_triplets : int
+    scheme, n_clusters : str, int
+        As in `settings.Alignment`.
+    random_state : int
     groups : ndarray of int, optional
         Classes of the images, for schemes that draw by these.
+    **batches
+        Options of `triplets.draw`.
+
+    Returns
+    -------
+    dict of Triplets
+        By the names of `settings.TARGETS`.
     """
-    if settings.scheme == "cluster-border":
-        groups = triplets.clusters(X, settings.n_clusters, random_state=seed)
+    if scheme == "cluster-border":
+        groups = triplets.clusters(X, n_clusters, random_state=random_state)
     if groups is None:
         raise ValueError(
-            f"alignet.scheme is {settings.scheme!r}, and the classes of the images are not known; "
-            "choose 'cluster-border'"
+            f"alignet.scheme is {scheme!r}, and the classes of the images are not known; choose "
+            "'cluster-border'"
         )
-    drawn = triplets.draw(
-        groups,
-        n_triplets,
-        settings.scheme,
-        batch_size=settings.distillation.batch_size,
-        n_groups=settings.groups_per_batch,
-        n_of_group=settings.images_per_group,
-        random_state=seed,
-    )
-    return {target: teacher.judge(X, drawn, target, names) for target in settings.targets}
+    drawn = triplets.draw(groups, n_triplets, scheme, random_state=random_state, **batches)
+    return {target: teacher.judge(X, drawn, target, names) for target in TARGETS}
 
 
 def _fitted(

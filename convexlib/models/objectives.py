@@ -18,7 +18,6 @@ from threadpoolctl import threadpool_limits
 from torch import Generator, Tensor, nn
 from torch.nn.functional import (
     cross_entropy,
-    kl_div,
     layer_norm,
     normalize,
     smooth_l1_loss,
@@ -257,9 +256,9 @@ class ContrastivePairs(Objective):
 class Distillation(Objective):
     """Choose of three images as a teacher does (Muttenthaler et al. 2025).
 
-    Images are compared by what is measured of the model: the mean over places of its last layer.
-    After each step, all weights decay towards those that the student started from. `score` is how
-    often the student keeps the pair that the teacher keeps.
+    Images are compared by what is measured of the model: its last layer, pooled. After each step,
+    all weights decay towards those that the student started from. `score` is how often the student
+    keeps the pair that the teacher keeps.
 
     Parameters
     ----------
@@ -267,13 +266,14 @@ class Distillation(Objective):
         Any whose hidden states can be pooled.
     pixels : Pixels
         Those to train on.
+    pooling : {"mean", "cls", "tokens"}
     divergence, similarity, temperature, anchor
         As in `settings.Distillation`.
 
     Raises
     ------
     ValueError
-        If the model gives no hidden states that can be pooled.
+        If the model gives no hidden states that can be pooled so.
     """
 
     name = "triplets of a teacher"
@@ -284,6 +284,7 @@ class Distillation(Objective):
         model: PreTrainedModel,
         pixels: Pixels,
         *,
+        pooling: str,
         divergence: str,
         similarity: str,
         temperature: float,
@@ -291,7 +292,7 @@ class Distillation(Objective):
     ) -> None:
         super().__init__(model)
         self.divergence, self.similarity = divergence, similarity
-        self.temperature, self.anchor = temperature, anchor
+        self.temperature, self.anchor, self.pooling = temperature, anchor, pooling
         self.start = deepcopy(model).requires_grad_(False)
         image = pixels[torch.arange(1)]
         noise = torch.randn(image.shape, generator=Generator().manual_seed(0))
@@ -299,13 +300,13 @@ class Distillation(Objective):
         two = torch.cat([image, noise])
         with torch.no_grad():
             states = model.eval()(pixel_values=two, output_hidden_states=True).hidden_states
-        self.where = places(states, two, patch_size, class_token=False)
+        self.where = places(states, two, patch_size, class_token=pooling == "cls")
 
     def forward(
         self, pixels: Tensor, likely: Tensor, _: Generator, places: Tensor
     ) -> tuple[Tensor, Tensor]:
         states = self.model(pixel_values=pixels, output_hidden_states=True).hidden_states
-        images = pool(states[-1], self.where[-1], "mean")
+        images = pool(states[-1], self.where[-1], self.pooling)
         if self.similarity == "cosine":
             images = normalize(images, dim=-1)
         images = images[places]
@@ -314,10 +315,16 @@ class Distillation(Objective):
 
     def loss(self, said: Tensor, true: Tensor) -> Tensor:
         said = said.log_softmax(dim=1)
+        told = true.log()
         if self.divergence == "kullback-leibler":
-            return _kullback_leibler(true, said)
-        middle = (said.exp() + true).div(2).log()
-        return (_kullback_leibler(true, middle) + _kullback_leibler(said.exp(), middle)) / 2
+            return _kullback_leibler(told, said)
+        middle = torch.logaddexp(said, told) - math.log(2)
+        return (_kullback_leibler(told, middle) + _kullback_leibler(said, middle)) / 2
+
+    def score(self, said: Tensor, true: Tensor) -> float:
+        best = said == said.amax(dim=1, keepdim=True)  # of equal ones, each for its share
+        kept = best.gather(1, true.argmax(dim=1, keepdim=True))[:, 0]
+        return (kept / best.sum(dim=1)).double().mean().item()
 
     @torch.no_grad()
     def after_step(self, rate: float) -> None:
@@ -326,9 +333,11 @@ class Distillation(Objective):
             now.lerp_(before, back)
 
 
-def _kullback_leibler(p: Tensor, log_q: Tensor) -> Tensor:
-    """Of distributions in rows, the mean over rows, in nats."""
-    return kl_div(log_q, p, reduction="batchmean")
+def _kullback_leibler(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """Of distributions in rows, the mean over rows, in nats; what is impossible adds nothing."""
+    possible = log_p > -torch.inf
+    apart = torch.where(possible, log_p, 0) - torch.where(possible, log_q, 0)
+    return (log_p.exp() * apart).sum(dim=1).mean()
 
 
 def naming(labels: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:

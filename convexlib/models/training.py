@@ -8,6 +8,7 @@ machine does and however many cores it has. It runs on a GPU where there is one.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -118,6 +119,7 @@ def distill(
     images: Mapping[str, Sequence[Any]],
     lessons: Mapping[str, Triplets],
     settings: Distillation,
+    pooling: str,
     seed: int,
     start: Path,
 ) -> None:
@@ -135,6 +137,8 @@ def distill(
         Of the same splits, what the teacher says of triplets of their images. Those of a batch
         follow on each other.
     settings : Distillation
+    pooling : {"mean", "cls", "tokens"}
+        Of what is measured of the student, which is what it compares images by.
     seed : int
         Of the order of the batches.
     start : Path
@@ -152,7 +156,7 @@ def distill(
     processor, model = load_processor(start), load_for_images(start)
     pixels = {split: Pixels(images[split], processor) for split in lessons}
     named = {"divergence", "similarity", "temperature", "anchor"}
-    options = settings.model_dump(include=named)
+    options = settings.model_dump(include=named) | {"pooling": pooling}
     objective = objectives.Distillation(model, pixels["train"], **options)
     data = {
         split: (pixels[split], torch.from_numpy(of.indices).long(), torch.from_numpy(of.targets))
@@ -263,6 +267,11 @@ class _Run:
             loss = loss * (len(part) / len(batch))
             loss.backward()
             total += loss.item()
+        if not math.isfinite(total):
+            raise ValueError(
+                f"the loss became {total} at step {self.schedule.last_epoch}; choose a lower "
+                f"learning_rate than {self.settings.learning_rate:g}, or other images"
+            )
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         (rate,) = self.schedule.get_last_lr()
         self.optimizer.step()
@@ -277,8 +286,9 @@ class _Run:
             images, places = images.unique(return_inverse=True)
             several["places"] = places.to(self.device)
         shown, true = pixels[images].to(self.device), targets[batch].to(self.device)
-        on_gpu = self.device.type == "cuda"
-        with mixed(self.device, enabled=on_gpu and self.settings.precision == "mixed"):
+        # In 16 bits of the other kind, gradients would vanish.
+        able = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        with mixed(self.device, enabled=able and self.settings.precision == "mixed"):
             said, true = self.objective(shown, true, generator, **several)
         return said.float(), true
 
