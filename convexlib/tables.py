@@ -830,7 +830,8 @@ def outcomes(study: Study) -> pd.DataFrame:
         .assign(about=about, outcome=name)
         for name, (about, chosen) in called.items()
     ]
-    return pd.concat(found, ignore_index=True)
+    table = pd.concat(found, ignore_index=True)
+    return table.assign(outcome=table["outcome"].str.replace("_", " "))
 
 
 def outcome_summary(study: Study) -> pd.DataFrame:
@@ -840,9 +841,12 @@ def outcome_summary(study: Study) -> pd.DataFrame:
     -------
     DataFrame
         One row an outcome and variant ("pretrained", "unaligned", "shuffled", "aligned"), with the
-        columns of `transform_summary`.
+        columns of `transform_summary`. Intervals end at 1, where accuracies, correlations and R²
+        do.
     """
-    return _over_models(outcomes(study), ["study", "about", "outcome", "variant"])
+    table = _over_models(outcomes(study), ["study", "about", "outcome", "variant"])
+    bounded = table["outcome"] != "cross-entropy"
+    return table.assign(ci_high=table["ci_high"].mask(bounded, table["ci_high"].clip(upper=1)))
 
 
 def outcome_gains(study: Study) -> pd.DataFrame:

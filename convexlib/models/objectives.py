@@ -23,6 +23,7 @@ from torch.nn.functional import (
     smooth_l1_loss,
     unfold,
 )
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from transformers import PreTrainedModel
 
 from convexlib.models.pixels import AT_ONCE, Pixels
@@ -328,9 +329,8 @@ class Distillation(Objective):
 
     @torch.no_grad()
     def after_step(self, rate: float) -> None:
-        back = 1 - math.exp(-rate * self.anchor)
-        for now, before in zip(self.model.parameters(), self.start.parameters(), strict=True):
-            now.lerp_(before, back)
+        back = get_ema_multi_avg_fn(math.exp(-rate * self.anchor))
+        back([*self.model.parameters()], [*self.start.parameters()], None)
 
 
 def _kullback_leibler(log_p: Tensor, log_q: Tensor) -> Tensor:
