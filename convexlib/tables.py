@@ -51,7 +51,7 @@ _CALLED = {
 """What values of columns are called, where it is not their own name."""
 
 _LIMITS = dict.fromkeys(
-    ("correlation", "dimension 1", "dimension 2", "R²", "gain in accuracy"), (-1, 1)
+    ("correlation", "dimension 1", "dimension 2", "R²", "gain in accuracy", "gain"), (-1, 1)
 )
 
 _ESTIMATE = [*statistics.Estimate._fields]
@@ -808,6 +808,10 @@ def outcomes(study: Study) -> pd.DataFrame:
         "entropies": ("people", (measure == "entropy_correlation") & own),
         "entropy and time": ("people", (measure == "uncertainty_and_time") & own),
         **{name: ("other people", new & plain & (table["judgments"] == name)) for name in others},
+        **{
+            f"{name}, RSA": ("other people", (measure == "unseen_rsa") & of_set)
+            for name, of_set in {name: table["judgments"] == name for name in others}.items()
+        },
         **{
             f"{n} example{'s' * (n > 1)}, {how}": (
                 "few examples",
