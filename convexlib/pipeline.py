@@ -482,7 +482,8 @@ def _distill(
     splits = _to_judge(stimuli, root, pool)
     lessons = {split: Triplets.load(lesson / f"{split}-{target}.npz") for split in splits}
     for split, (_, names, _) in splits.items():
-        if lessons[split].filenames.tolist() != names:
+        told = lessons[split]
+        if (np.array([name.encode() for name in names])[told.indices] != told.filenames).any():
             raise ValueError("images changed while the teacher judged them; start again")
     images = {split: found[0] for split, found in splits.items()}
     told = {"settings": settings, "pooling": pooling, "seed": seed, "start": start}

@@ -31,14 +31,16 @@ class Triplets(NamedTuple):
     indices : ndarray of int, shape (n_triplets, 3)
         Of the images, the odd one last.
     similarities : ndarray of float32, shape (n_triplets, 3)
-        Of the pairs (0, 1), (0, 2) and (1, 2); the first is the largest. Their softmax is how
-        likely each pair is kept together.
-    filenames : ndarray of str, shape (n_images,)
+        Of the pairs (0, 1), (0, 2) and (1, 2), from the largest to the smallest. Their softmax is
+        how likely each pair is kept together.
+    filenames : ndarray of str, or of bytes in UTF-8, shape (n_triplets, 3)
+        Of the images.
 
     References
     ----------
     Muttenthaler et al. (2025), *Aligning machine and human visual representations across
-    abstraction levels*, Nature; the layout is that of the released files.
+    abstraction levels*, Nature; the layout is that of the released files, as the page of the
+    repository google-deepmind/alignet tells it.
     """
 
     indices: np.ndarray
@@ -49,7 +51,7 @@ class Triplets(NamedTuple):
         """Write an .npz file in the released layout, whole or not at all."""
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
-            np.savez(file, **self._asdict())
+            np.savez_compressed(file, **self._asdict())
         partial.replace(path)
 
     @classmethod
@@ -60,7 +62,7 @@ class Triplets(NamedTuple):
         ----------
         path : Path
         n_images : int, optional
-            That there are; by default as many as the file names.
+            That there are.
 
         Raises
         ------
@@ -75,31 +77,33 @@ class Triplets(NamedTuple):
                 f"{str(path)!r} is no .npz file with arrays {', '.join(cls._fields)}: {error}"
             ) from error
         found = cls(**arrays)
-        found.check(str(path), len(found.filenames) if n_images is None else n_images)
+        found.check(str(path), n_images)
         return found
 
-    def check(self, name: str, n_images: int) -> None:
-        """Raise a one-line ValueError if these are no triplets of so many images."""
-        indices, similarities = self.indices, self.similarities
-        shapes = indices.shape, similarities.shape
-        if len({*shapes}) != 1 or indices.ndim != 2 or indices.shape[1] != 3 or not len(indices):
+    def check(self, name: str, n_images: int | None = None) -> None:
+        """Raise a one-line ValueError if these are no triplets, or not of so many images."""
+        shapes = [array.shape for array in self]
+        if len({*shapes}) != 1 or shapes[0][1:] != (3,) or not shapes[0][0]:
             raise ValueError(
-                f"{name} has indices and similarities of shapes {shapes[0]} and {shapes[1]}; give "
-                "three of each a triplet, and one triplet at least"
+                f"{name} has indices, similarities and filenames of shapes {shapes[0]}, "
+                f"{shapes[1]} and {shapes[2]}; give three of each a triplet, and one triplet at "
+                "least"
             )
         try:
-            checks.triplets(indices, n_images)
+            checks.triplets(self.indices, n_images)
         except ValueError as error:
-            raise ValueError(f"{name}, of {n_images} images: indices: {error}") from error
-        similarities = checks.numbers(similarities, "similarities")
+            of = "" if n_images is None else f", of {n_images} images"
+            raise ValueError(f"{name}{of}: indices: {error}") from error
+        similarities = checks.numbers(self.similarities, f"{name}: similarities")
         if not np.isfinite(similarities).all():
             row = int(np.argmin(np.isfinite(similarities).all(axis=1)))
             raise ValueError(f"{name} has similarities that are not finite, as in row {row}")
-        if (wrong := similarities[:, 0] < similarities[:, 1:].max(axis=1)).any():
+        if (wrong := (np.diff(similarities, axis=1) > 0).any(axis=1)).any():
             row = int(np.argmax(wrong))
             raise ValueError(
                 f"{name}, row {row}: similarities {similarities[row].tolist()} of the pairs "
-                "(0, 1), (0, 2), (1, 2); the first must be the largest, as the last image is odd"
+                "(0, 1), (0, 2), (1, 2) must fall from the first to the last, since the last image "
+                "is odd, and the first is nearer to it"
             )
 
     @property
@@ -272,17 +276,25 @@ def told(X: ArrayLike, triplets: np.ndarray) -> np.ndarray:
 
 
 def odd_last(triplets: np.ndarray, similarities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same triplets and similarities, the odd one of each last.
+    """The same triplets and similarities, in which these fall: the odd one of each is last.
+
+    Of the other two, the one that is nearer to it comes first.
 
     Examples
     --------
     >>> triplets, similarities = odd_last(np.array([[5, 6, 7]]), np.array([[0.1, 0.2, 0.3]]))
     >>> triplets.tolist(), similarities.tolist()
-    ([[6, 7, 5]], [[0.3, 0.1, 0.2]])
+    ([[7, 6, 5]], [[0.3, 0.2, 0.1]])
     """
-    kept = similarities.argmax(axis=1)
-    rows = np.arange(len(kept))[:, None]
-    return triplets[rows, _ODD_LAST[kept]], similarities[rows, _PAIRS_THEN[kept]]
+    kept, rows = similarities.argmax(axis=1), np.arange(len(similarities))[:, None]
+    triplets, similarities = (
+        triplets[rows, _ODD_LAST[kept]],
+        similarities[rows, _PAIRS_THEN[kept]],
+    )
+    swapped = similarities[:, 1] < similarities[:, 2]
+    triplets[swapped] = triplets[swapped][:, [1, 0, 2]]
+    similarities[swapped] = similarities[swapped][:, [0, 2, 1]]
+    return triplets, similarities
 
 
 def levels(triplets: np.ndarray, groups: ArrayLike) -> np.ndarray:

@@ -47,7 +47,8 @@ def lessons(shuffled: bool = False) -> dict[str, Triplets]:
         said = 5 * triplets.told(circle[rows], drawn)
         if shuffled:
             said = np.random.default_rng(0).permuted(said, axis=1)
-        found[split] = Triplets(*triplets.odd_last(drawn, said), np.arange(len(hue)).astype(str))
+        ordered, said = triplets.odd_last(drawn, said)
+        found[split] = Triplets(ordered, said, ordered.astype(str))
     return found
 
 

@@ -58,7 +58,8 @@ class Teacher(NamedTuple):
             said = np.random.default_rng(0).permuted(said, axis=1)
         # Only differences count; an infinite temperature leaves none.
         said = np.clip(said - said.max(axis=1, keepdims=True), -_LARGEST, 0)
-        return Triplets(*triplets.odd_last(drawn, said), np.asarray(names))
+        ordered, said = triplets.odd_last(drawn, said)
+        return Triplets(ordered, said, np.array([name.encode() for name in names])[ordered])
 
 
 def soft_choices(judged: Judgments, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
