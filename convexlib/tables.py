@@ -304,7 +304,8 @@ def student_deltas(study: Study) -> pd.DataFrame:
         The columns of `fine_tuning_deltas`.
     """
     students = study.students
-    deltas = _paired_deltas(students, ("convexity", "unseen_odd_one_out"))
+    of = ("convexity", "unseen_odd_one_out")
+    deltas = _paired_deltas(students, of, of_students=True)
     return _over_seeds(deltas, [*_model(students), "model_kind", "layer", "depth", "measure"])
 
 
@@ -1065,7 +1066,8 @@ def _possible() -> dict[str, Iterable[str]]:
     """What columns may hold, also where a study does not have it."""
     return {
         "measure": [*measures.known(), "probed", "dimension 1", "dimension 2"],
-        "variant": [*VARIANTS, "all", "both"],
+        "variant": [*VARIANTS, *TARGETS, "all", "both"],
+        "source": [PEOPLE, *VARIANTS, *TARGETS],
         "part": [*PARTS, "halves"],
         "family": families.names(),
     }
@@ -1107,13 +1109,16 @@ def _thumbnail(image: np.ndarray | Image.Image, size: int = 175) -> np.ndarray:
     return np.asarray(small)
 
 
-def _paired_deltas(study: Study, of: Iterable[str] = BASIC) -> pd.DataFrame:
-    """Each model minus the very model that it was made from."""
+def _paired_deltas(
+    study: Study, of: Iterable[str] = BASIC, *, of_students: bool = False
+) -> pd.DataFrame:
+    """Each model, fine-tuned or a student, minus the very model that it was made from."""
     table = _original(layer_measures(study))
     table = table[table["measure"].isin(of)]
     before = table[["id", "layer", "measure", "value"]].rename(columns={"id": "parent"})
     keys = ["parent", "layer", "measure"]
-    both = table.dropna(subset="parent").merge(before, on=keys, suffixes=("", "_before"))
+    made = table[table["variant"].isin(TARGETS) == of_students].dropna(subset="parent")
+    both = made.merge(before, on=keys, suffixes=("", "_before"))
     both["value"] -= both.pop("value_before")
     return both.dropna(subset="value")
 

@@ -214,6 +214,34 @@ def test_students_are_models_of_the_study_that_can_be_chosen_by_name() -> None:
     )
 
 
+def test_what_students_gain_is_not_taken_for_fine_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = "vit-base-pretrained vit-base-finetuned vit-base-aligned"
+    study = studies.load(str(TINY_LETTERS), models=names)
+    value = {"pretrained": 0.2, "finetuned": 0.5, "aligned": 0.9, "unaligned": 0.7, "shuffled": 0.3}
+
+    def made_up(of: Study) -> pd.DataFrame:
+        rows = pd.DataFrame(
+            [(m.id, layer, layer / 2, value[m.variant]) for m in of.models for layer in range(3)],
+            columns=["id", "layer", "depth", "value"],
+        ).assign(measure="convexity", space="original", n=1, kind="", concept="", judgments="")
+        return tables._whose(of).merge(rows, on="id")
+
+    monkeypatch.setattr(tables, "_measured", made_up)
+    tuned = tables.fine_tuning_deltas(study)
+    assert set(tuned["variant"]) == {"finetuned"}
+    assert tuned["value"].to_numpy() == pytest.approx(0.3)
+    assert tables.fine_tuning_summary(study)["value"].item() == pytest.approx(0.3)
+    taught = tables.student_deltas(study).groupby("variant")["value"].mean()
+    assert taught.to_dict() == pytest.approx({"aligned": 0.7, "unaligned": 0.5, "shuffled": 0.1})
+
+
+def test_a_source_that_a_choice_of_models_lacks_is_missing_and_no_mistake() -> None:
+    table = pd.DataFrame({"source": ["people"], "value": [0.5], "ci_low": 0.4, "ci_high": 0.6})
+    table["p_value"] = np.nan
+    for source in ("finetuned", *TARGETS):
+        assert np.isnan(tables.estimate(table, source=source).value)
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
