@@ -23,6 +23,9 @@ TwoArrays = tuple[np.ndarray, np.ndarray]
 CHANCE = 1 / 3
 # The pairs of a triplet, in the order of its probabilities; the first was kept together.
 PAIRS = ((0, 1), (0, 2), (1, 2))
+
+FEWEST_CHOICES = 5
+"""Of the same three objects, from which on their shares say how people disagree."""
 # Similarities that differ by no more than this share of their size do so by rounding alone.
 ROUNDING = 1e-14
 

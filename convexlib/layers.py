@@ -14,7 +14,14 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from convexlib import checks, concepts
-from convexlib.alignment import CHANCE, Similarity, odd_one_out_scores, rsa_score
+from convexlib.alignment import (
+    CHANCE,
+    Similarity,
+    fit_temperature,
+    odd_one_out_probabilities,
+    odd_one_out_scores,
+    rsa_score,
+)
 from convexlib.convexity import graph_convexity_score
 from convexlib.data import Human
 from convexlib.settings import Measures, Transform
@@ -221,6 +228,19 @@ def scores(
         return np.full(len(triplets), np.nan)
 
 
+def likely(layer: Layer, judged: np.ndarray, threes: np.ndarray) -> np.ndarray:
+    """How likely the layer keeps each pair of threes, at the temperature that fits all judgments.
+
+    Alike where nothing is told apart, NaN where the space has no similarities.
+    """
+    options = {"if_alike": np.inf, "similarity": layer.similarity}
+    warmth = defined(fit_temperature, layer.reference, judged, **options)
+    if not (np.isfinite(warmth) and warmth > 0):
+        return np.full(threes.shape, 1 / 3 if np.isposinf(warmth) else np.nan)
+    options = {"temperature": warmth, "similarity": layer.similarity}
+    return odd_one_out_probabilities(layer.reference, threes, **options)
+
+
 def rsa(layer: Layer, features: np.ndarray, similarity: np.ndarray) -> float:
     """Correlation with human similarities, as far as there are any; NaN if the space has none."""
     known = in_similarity(similarity)
@@ -418,19 +438,18 @@ def object_splits(
     ]
 
 
-def first_fold(
-    human: Human, triplets: np.ndarray, options: Transform
-) -> tuple[np.ndarray, np.ndarray]:
+def first_fold(human: Human, options: Transform) -> tuple[np.ndarray, np.ndarray]:
     """Triplets that are known to who learns from the first fold, and all with an object it lacks.
 
-    `triplets` are of any set of judgments; folds are those of the first.
+    Of the first set of judgments; those of others are `parted` by the known ones.
 
     Raises
     ------
     ValueError
         If there is no fold.
     """
-    folds = object_splits(human.judgments.triplets, len(human.names), options, human)
+    triplets = human.judgments.triplets
+    folds = object_splits(triplets, len(human.names), options, human)
     if not folds:
         raise ValueError(
             f"n_folds is {options.n_folds}, and no fold of the judgments holds both some to fit to "

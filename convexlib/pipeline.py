@@ -341,7 +341,7 @@ def _student(study: Study, model: Model, start: Model) -> Result:
             "lesson": lesson(study),
             "target": model.recipe.target,
             "stimuli": stimuli(study),
-            "root": Known(study.stimuli.root, by="the files are in the stimuli"),
+            "root": _root(study.stimuli),
             "pool": _pool(study),
             "settings": model.recipe.training,
             "pooling": study.file.measures.pooling,
@@ -690,7 +690,7 @@ def _model_and_images(study: Study, model: Model) -> dict[str, Any]:
     return {
         "checkpoint": checkpoint(study, model),
         "stimuli": stimuli(study),
-        "root": Known(study.stimuli.root, by="the files are in the stimuli"),
+        "root": _root(study.stimuli),
         "pooling": study.file.measures.pooling,
     }
 
@@ -700,10 +700,14 @@ def _also(study: Study) -> dict[str, dict[str, Any]]:
     return {
         about.kind: {
             "stimuli": _stimuli(study, about.kind),
-            "root": Known(about.root, by="the files are in the stimuli"),
+            "root": _root(about),
         }
         for about in study.file.also
     }
+
+
+def _root(about: data.Stimuli) -> Known:
+    return Known(about.root, by="the files are in the stimuli")
 
 
 def _read_images(folder: Path, split: str, root: Path | None) -> np.ndarray | ImageFiles:

@@ -81,8 +81,8 @@ class Training(_Settings):
 
     `labels` are the columns of the images' labels whose values make the classes to name, for
     objectives that name some. Every `save_every` epochs, a checkpoint on the way is kept. A batch
-    goes through the model in `accumulate` parts. On a GPU, "mixed" precision computes in 16 bits
-    where PyTorch's autocast has it so.
+    goes through the model in `accumulate` parts. On a GPU that has bfloat16, "mixed" precision
+    computes in 16 bits where PyTorch's autocast has it so.
     """
 
     epochs: int = Field(ge=1)

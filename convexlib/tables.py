@@ -15,7 +15,7 @@ from convexlib import alignment, measures, pipeline, statistics
 from convexlib.layers import ORIGINAL, first_fold
 from convexlib.measures.carried_over import FITTED_TO
 from convexlib.measures.dimensions import PREDICTED
-from convexlib.measures.disagreement import FEWEST_CHOICES, told
+from convexlib.measures.disagreement import told
 from convexlib.measures.factors import FACTOR
 from convexlib.measures.few_shot import N_EXAMPLES, TASK
 from convexlib.measures.levels import LEVEL, category_of
@@ -888,16 +888,16 @@ def level_ceilings(study: Study) -> pd.DataFrame:
     -------
     DataFrame
         One row a level: level, n (judgments of the first set), lower, upper; NaN where fewer than
-        `FEWEST_CHOICES` people judged the very same three.
+        `alignment.FEWEST_CHOICES` people judged the very same three.
     """
     judged = pipeline.judged(study)
-    _, triplets = first_fold(judged, judged.judgments.triplets, study.file.measures.transform)
+    _, triplets = first_fold(judged, study.file.measures.transform)
     at = levels(triplets, category_of(judged.category_of_reference))
     rows = []
     for number, name in enumerate(LEVELS):
         chosen = triplets[at == number]
         counts = alignment.choice_counts(chosen)[1].sum(axis=1) if len(chosen) else np.zeros(1)
-        repeated = np.median(counts) >= FEWEST_CHOICES
+        repeated = np.median(counts) >= alignment.FEWEST_CHOICES
         ceiling = alignment.noise_ceiling(chosen) if repeated else (np.nan, np.nan)
         rows.append([name, len(chosen), *ceiling])
     return pd.DataFrame(rows, columns=["level", "n", "lower", "upper"])

@@ -349,7 +349,7 @@ def test_the_teacher_takes_the_layer_of_people_and_knows_the_first_fold_alone() 
     # What it does not know does not change it.
     from convexlib.layers import first_fold
 
-    known, unseen = first_fold(human, human.judgments.triplets, options)
+    known, unseen = first_fold(human, options)
     assert len(known) + len(unseen) == len(human.judgments.triplets)
     assert not set(map(tuple, known)) & set(map(tuple, unseen))
     turned = Judgments(np.concatenate([known, unseen[:, [0, 2, 1]]]))

@@ -46,7 +46,7 @@ def task(name: str, apart: float, **labels: object) -> Layer:
 def test_levels_part_what_the_teacher_does_not_know() -> None:
     layer = layer_of()
     rows = pd.DataFrame(levels.rows(layer)).set_index(["measure", "concept"])
-    _, unseen = first_fold(layer.human, layer.triplets, OPTIONS)
+    _, unseen = first_fold(layer.human, OPTIONS)
     assert 0 < len(unseen) < 400
     every = rows.loc["unseen_odd_one_out", ""].squeeze()
     assert every["n"] == len(unseen)
@@ -65,7 +65,7 @@ def test_levels_part_what_the_teacher_does_not_know() -> None:
 
 def test_similarities_are_compared_over_pairs_that_the_teacher_does_not_know() -> None:
     layer = layer_of()
-    told, _ = first_fold(layer.human, layer.triplets, OPTIONS)
+    told, _ = first_fold(layer.human, OPTIONS)
     known = np.isin(np.arange(12), told)
     human = cosine_similarity(layer.reference)
     human[np.ix_(known, known)] *= -1  # what the teacher knows does not count

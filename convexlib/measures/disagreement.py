@@ -5,12 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from convexlib import layers
-from convexlib.alignment import (
-    choice_counts,
-    disagreement,
-    fit_temperature,
-    odd_one_out_probabilities,
-)
+from convexlib.alignment import FEWEST_CHOICES, choice_counts, disagreement
 from convexlib.layers import ORIGINAL, Layer, Measure, Row
 
 MEASURES = {
@@ -19,9 +14,6 @@ MEASURES = {
     ),
     "entropy_correlation": Measure("rank correlation\nof entropies", (-1, 1), chance=0.0),
 }
-
-FEWEST_CHOICES = 5
-"""Of the same three objects, from which on they say how people disagree."""
 
 
 def rows(layer: Layer) -> Iterator[Row]:
@@ -49,9 +41,4 @@ def told(layer: Layer, triplets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     threes, counts = threes[repeated], counts[repeated]
     if not len(threes):
         return threes, counts, counts
-    options = {"if_alike": np.inf, "similarity": layer.similarity}
-    warmth = layers.defined(fit_temperature, layer.reference, triplets, **options)
-    if not (np.isfinite(warmth) and warmth > 0):
-        return threes, counts, np.full(counts.shape, 1 / 3 if np.isposinf(warmth) else np.nan)
-    options = {"temperature": warmth, "similarity": layer.similarity}
-    return threes, counts, odd_one_out_probabilities(layer.reference, threes, **options)
+    return threes, counts, layers.likely(layer, triplets, threes)

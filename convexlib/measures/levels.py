@@ -37,12 +37,12 @@ def rows(layer: Layer) -> Iterator[Row]:
     where people's are known, over pairs with an object that the teacher does not know.
     """
     groups = category_of(layer.human.category_of_reference)
-    told, _ = layers.first_fold(layer.human, layer.triplets, layer.options)
+    told, _ = layers.first_fold(layer.human, layer.options)
     for name, judged in layer.human.sets.items():
         if judged.similarity is not None:
             value, n = _rsa(layer, judged.similarity, np.unique(told))
             yield Row("unseen_rsa", ORIGINAL, value, n, judgments=name)
-        _, unseen = layers.first_fold(layer.human, judged.triplets, layer.options)
+        _, unseen = layers.parted(judged.triplets, told)
         if not len(unseen):
             continue
         scores, level = layers.scores(layer, layer.reference, unseen), levels(unseen, groups)

@@ -6,7 +6,6 @@ import numpy as np
 from scipy.stats import entropy, spearmanr
 
 from convexlib import checks, layers
-from convexlib.alignment import fit_temperature, odd_one_out_probabilities
 from convexlib.layers import ORIGINAL, Layer, Measure, Row
 
 MEASURES = {
@@ -28,13 +27,7 @@ def rows(layer: Layer) -> Iterator[Row]:
         triplets, seconds = judged.triplets[timed], judged.seconds[timed]
         if len(triplets) < FEWEST or checks.alike(layer.reference):
             continue
-        options = {"if_alike": np.inf, "similarity": layer.similarity}
-        warmth = layers.defined(fit_temperature, layer.reference, judged.triplets, **options)
-        value = np.nan
-        if np.isfinite(warmth) and warmth > 0:
-            options = {"temperature": warmth, "similarity": layer.similarity}
-            likely = odd_one_out_probabilities(layer.reference, triplets, **options)
-            uncertain = entropy(likely, axis=1)
-            if np.ptp(uncertain) and np.ptp(seconds):
-                value = float(spearmanr(uncertain, seconds).statistic)
+        uncertain, value = entropy(layers.likely(layer, judged.triplets, triplets), axis=1), np.nan
+        if np.ptp(uncertain) > 0 and np.ptp(seconds):
+            value = float(spearmanr(uncertain, seconds).statistic)
         yield Row("uncertainty_and_time", ORIGINAL, value, len(triplets), judgments=name)

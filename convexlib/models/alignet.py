@@ -16,7 +16,6 @@ from convexlib.settings import TARGETS, Transform
 from convexlib.transforms import AlignmentTransform
 from convexlib.triplets import Triplets
 
-_FEWEST_CHOICES = 5  # of the same three objects, from which on people's shares are the targets
 _LARGEST = 1e6  # similarity that a file can take
 
 
@@ -88,7 +87,7 @@ def soft_choices(judged: Judgments, chosen: np.ndarray) -> tuple[np.ndarray, np.
     """
     threes, counts = alignment.choice_counts(chosen)
     if judged.method == CHOSEN or judged.similarity is None:
-        repeated = np.median(counts.sum(axis=1)) >= _FEWEST_CHOICES
+        repeated = np.median(counts.sum(axis=1)) >= alignment.FEWEST_CHOICES
         if not repeated and judged.dimensions is not None:
             likely = alignment.odd_one_out_probabilities(
                 judged.dimensions, threes, similarity="dot"
@@ -128,7 +127,7 @@ def teach(
     ValueError
         If a fold has nothing to fit to or to judge by.
     """
-    known, unseen = layers.first_fold(human, human.judgments.triplets, options)
+    known, unseen = layers.first_fold(human, options)
     inner = [
         layers.parted(known, training)
         for training, _ in layers.object_splits(known, len(human.names), options, human)
