@@ -59,7 +59,7 @@ def checkpoint(study: Study, model: Model) -> Result | Known:
         return _found(model)
     start = study.known.get(model.parent)
     if model.recipe.target is not None:
-        return _student(study, model, start)
+        return _student(study.origin, model, start)  # however it is measured, it is one student
     return Result(
         f"{study.name}/models/{model.id}",
         _train,

@@ -191,7 +191,8 @@ class Study:
 
     `choice` is how it was asked for: ``load(**study.choice)`` gives the same study again.
     `measures` are files of `measures`; if none is named, all but those of AligNet alone. What is
-    measured in another way than the study file says has a `suffix` to its name.
+    measured in another way than the study file says has a `suffix` to its name; `origin` is then
+    the study as the file says.
     """
 
     name: str
@@ -200,6 +201,11 @@ class Study:
     choice: Mapping[str, Any]
     measures: tuple[str, ...] = ()
     suffix: str = ""
+    pooled_of: "Study | None" = None
+
+    @property
+    def origin(self) -> "Study":
+        return self.pooled_of or self
 
     @cached_property
     def students(self) -> "Study":
@@ -221,7 +227,7 @@ class Study:
             return self
         changed = settings.model_copy(update={"pooling": pooling})
         file = self.file.model_copy(update={"measures": changed})
-        return replace(self, file=file, suffix=f"-{pooling}")
+        return replace(self, file=file, suffix=f"-{pooling}", pooled_of=self.origin)
 
     @cached_property
     def poolings(self) -> dict[str, "Study"]:

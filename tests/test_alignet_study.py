@@ -214,6 +214,17 @@ def test_students_are_models_of_the_study_that_can_be_chosen_by_name() -> None:
     )
 
 
+def test_a_student_that_is_measured_by_other_poolings_is_one_student() -> None:
+    data("letters")
+    study = studies.load(str(TINY_LETTERS), models="vit-base-pretrained vit-base-aligned")
+    tokens, aligned = study.poolings["tokens"], study.models[-1]
+    own = pipeline.checkpoint(study, aligned)
+    assert pipeline.checkpoint(tokens, aligned).fingerprint == own.fingerprint
+    assert pipeline.checkpoint(study.students, aligned).fingerprint == own.fingerprint
+    by = [pipeline.representations(each, aligned).name for each in (study, tokens)]
+    assert len({*by}) == 2
+
+
 def test_what_students_gain_is_not_taken_for_fine_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
     names = "vit-base-pretrained vit-base-finetuned vit-base-aligned"
     study = studies.load(str(TINY_LETTERS), models=names)
