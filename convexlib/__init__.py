@@ -4,7 +4,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["book", "figures", "statistics", "study", "tables"],
+    submodules=["book", "claims", "figures", "reports", "statistics", "study", "tables"],
     submod_attrs={
         "book": ["begin"],
         "concepts": [

@@ -19,8 +19,9 @@ from typing import Any
 import nbformat
 import yaml
 
-from convexlib import dependencies, pipeline, store
+from convexlib import claims, dependencies, pipeline, store
 from convexlib import study as studies
+from convexlib.settings import POOLINGS
 from convexlib.store import ROOT, Known, Result
 from convexlib.study import Study
 
@@ -110,13 +111,27 @@ def executed(study: Study, name: str) -> Result:
             + ", ".join(notebooks(study))
         )
     source, kind = _source(name), study.stimuli.kind
-    measured = pipeline.all_measures(study)
-    if _notebooks()[name].get("compared-poolings"):
-        others = {p: pooled for p, pooled in study.poolings.items() if pooled.measures}
-        measured |= {p: pipeline.all_measures(pooled) for p, pooled in others.items()}
+    code = "\n".join(_code_of(source))
+    measured: dict[str, Any] = {}
+    if "cv.tables." in code:
+        measured |= pipeline.all_measures(study)
+    if "study.baselines" in code:
+        measured["baselines"] = pipeline.all_measures(study.baselines)
+    if "by_pooling" in code or "joined_convexity" in code:
+        others = study.variations.items()
+        measured |= {each: pipeline.all_measures(varied) for each, varied in others}
     if _notebooks()[name].get("alignet"):
-        measured = pipeline.all_measures(study.students)
-        measured["alignet"] = {"teacher": pipeline.teacher(study)}
+        measured["students"] = pipeline.all_measures(study.students)
+        measured["teacher"] = pipeline.teacher(study)
+    if "cv.reports." in code:
+        measured["claims"] = claims.result(study)
+    if "cv.reports.overview" in code:
+        folders = claims.elsewhere(study)
+        known = {each: str(folder) for each, folder in folders.items()}
+        measured["elsewhere"] = Known(folders, by=known)
+    if "cv.reports.reproduced" in code:
+        released = claims.PUBLISHED / study.name
+        measured["released"] = Known(released, by=store.of_files([*released.glob("*")]))
     by = {
         "stimuli": study.stimuli.model_dump(mode="json"),
         "models": [asdict(replace(m, source=None, recipe=None)) for m in study.models],
@@ -155,7 +170,6 @@ def _execute(folder: Path, *, study: Study, name: str, source: Path, measures: A
             ) from error
     blank.unlink()
     notebook = nbformat.read(path, as_version=4)
-    _leave_out_what_is_missing(notebook)
     notebook.cells.append(_rerun(study, name, notebook))
     nbformat.write(notebook, path)
 
@@ -315,7 +329,12 @@ def _for_study(study: Study, source: Path) -> nbformat.NotebookNode:
     """A notebook or a page in the words of a study, without cells for other kinds of stimuli."""
     import jupytext
 
-    words = {**study.stimuli.WORDS, "bands": _bands(study)}
+    words = {
+        **study.stimuli.WORDS,
+        "bands": _bands(study),
+        "n_models": str(len({study.root(m).kind for m in study.models if m.counted})),
+        "pooling": POOLINGS[study.file.measures.pooling],
+    }
     text = source.read_text(encoding="utf-8")
     text = re.sub(r"\{\{\s+(\w+)\s+\}\}", lambda found: words[found[1]], text)
     notebook = jupytext.reads(text, "md:myst")
@@ -345,34 +364,6 @@ def _notebooks() -> dict[str, dict[str, Any]]:
         path.stem: yaml.safe_load(path.read_text(encoding="utf-8").split("---\n")[1])
         for path in sorted((ROOT / "notebooks").glob("*.md"))
     }
-
-
-def _leave_out_what_is_missing(notebook: nbformat.NotebookNode) -> None:
-    """Without the paragraphs all of whose numbers are missing."""
-    missing = _glued_as_missing(notebook)
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            blocks = cell.source.split("\n\n")
-            cell.source = "\n\n".join(b for b in blocks if not _lacks_all(b, missing))
-
-
-def _lacks_all(text: str, missing: set[str]) -> bool:
-    keys = re.findall(r"\{glue:text\}`([^`]+)`", text)
-    return bool(keys) and missing.issuperset(keys)
-
-
-def _glued_as_missing(notebook: nbformat.NotebookNode) -> set[str]:
-    """Names of numbers of the text that are not there, and of their signs."""
-    from convexlib.statistics import Estimate
-
-    nothing = Estimate(float("nan"), float("nan"), float("nan"))
-    missing = set()
-    for output in (o for cell in notebook.cells for o in cell.get("outputs", ())):
-        name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-        shown = str(output.get("data", {}).get("application/papermill.record/text/plain"))
-        if name and (str(nothing) in shown or shown.strip("'") == nothing.sign):
-            missing.add(name)
-    return missing
 
 
 def _source(name: str) -> Path:

@@ -159,7 +159,7 @@ def run(
     ] = "default",
 ) -> None:
     """Run the workflow: all that is missing, then the site."""
-    from convexlib import book
+    from convexlib import book, reports
 
     book.check_folder(site)
     folder = _profile(profile)
@@ -172,6 +172,8 @@ def run(
     else:
         _workflow(study, cores, folder)
     book.publish(study, site)
+    for line in reports.agreement(study):
+        typer.echo(line)
 
 
 def _workflow(study: Study, cores: str, profile: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -14,6 +15,7 @@ from convexlib import checks, shortest_paths
 from convexlib.neighbors import neighbor_graph
 
 Average = Literal["macro", "micro"] | None
+Pairs = Literal["all", "joined"]
 
 _BLOCK = 2**22  # values of points on segments in memory at a time
 
@@ -30,6 +32,7 @@ def graph_convexity_score(
     *,
     n_neighbors: int = 10,
     average: Average = "macro",
+    pairs: Pairs = "all",
     n_jobs: int | None = None,
 ) -> float | pd.Series:
     r"""Graph convexity: do shortest paths between members of a class stay inside the class?
@@ -61,6 +64,10 @@ def graph_convexity_score(
         sorted, or, where classes cannot be sorted, as they first appear. A class of fewer than
         two members has no pairs: its score is NaN, it is left out of the means, and a warning
         names it.
+    pairs : {"all", "joined"}, default="all"
+        Of which the score is a mean: "all", as in the paper, where pairs without a path count 0;
+        or those alone that a path joins, so that it says how far paths stay inside, and nothing of
+        clusters that lost touch. A class without such pairs is NaN.
     n_jobs : int, optional
         Number of threads; all there are by default. The score does not depend on it.
 
@@ -90,11 +97,14 @@ def graph_convexity_score(
     >>> graph_convexity_score(line, ["a", "b", "a", "b"], n_neighbors=1)
     0.0
     """
+    checks.choice(pairs, "pairs", ("all", "joined"))
     X, classes = _checked(X, labels, average)
     with checks.threads(n_jobs):
-        graph = shortest_paths.rank(neighbor_graph(X, n_neighbors=n_neighbors), n_neighbors, X)
+        neighbors = neighbor_graph(X, n_neighbors=n_neighbors)
+        graph = shortest_paths.rank(neighbors, n_neighbors, X)
         sums = shortest_paths.sums_of_shares(graph, [*classes.values()])
-    return _mean(sums, _n_pairs(classes), classes, average)
+    counted = _n_joined(neighbors, classes) if pairs == "joined" else _n_pairs(classes)
+    return _mean(sums, counted, classes, average)
 
 
 def connected_share(
@@ -125,10 +135,8 @@ def connected_share(
     0.0
     """
     X, classes = _checked(X, labels, average)
-    parts = shortest_paths.parts(neighbor_graph(X, n_neighbors=n_neighbors, n_jobs=n_jobs))
-    sizes = [np.unique(parts[rows], return_counts=True)[1] for rows in classes.values()]
-    joined = np.array([(size * (size - 1)).sum() for size in sizes], dtype=float)
-    return _mean(joined, _n_pairs(classes), classes, average)
+    joined = _n_joined(neighbor_graph(X, n_neighbors=n_neighbors, n_jobs=n_jobs), classes)
+    return _mean(joined.astype(float), _n_pairs(classes), classes, average)
 
 
 def graph_path(
@@ -296,13 +304,22 @@ def _n_pairs(classes: Mapping[Any, np.ndarray]) -> np.ndarray:
     return sizes * (sizes - 1)
 
 
+def _n_joined(graph: csr_array, classes: Mapping[Any, np.ndarray]) -> np.ndarray:
+    """Ordered pairs of each class that a path joins."""
+    parts = shortest_paths.parts(graph)
+    sizes = [np.unique(parts[rows], return_counts=True)[1] for rows in classes.values()]
+    return np.array([(size * (size - 1)).sum() for size in sizes])
+
+
 def _mean(
     sums: np.ndarray, n_pairs: np.ndarray, classes: Iterable[Hashable], average: Average
 ) -> float | pd.Series:
     """From the sum of the scores over the pairs of each class."""
+    scores = np.divide(sums, n_pairs, out=np.full(len(sums), np.nan), where=n_pairs > 0)
+    if average is not None and not n_pairs.any():
+        return float("nan")
     if average == "micro":
         return float(sums.sum() / n_pairs.sum())
-    scores = np.divide(sums, n_pairs, out=np.full(len(sums), np.nan), where=n_pairs > 0)
     if average == "macro":
         return float(np.nanmean(scores))
     return pd.Series(scores, index=pd.Index([*classes], tupleize_cols=False))

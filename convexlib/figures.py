@@ -14,7 +14,7 @@ import pandas as pd
 import seaborn as sns
 from IPython import get_ipython
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import ListedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
@@ -87,6 +87,7 @@ def curves(
     units: str | Sequence[str] = "model",
     band: tuple[str, str] = ("low", "high"),
     behind: pd.DataFrame | None = None,
+    baselines: pd.DataFrame | None = None,
     change: bool = False,
     xlabel: str = "depth (layer / last layer)",
     missing: str = _MISSING,
@@ -109,6 +110,10 @@ def curves(
         Columns of the ends of its band.
     behind : DataFrame, optional
         Rows of the same columns, drawn in grey behind the others, without bands.
+    baselines : DataFrame, optional
+        Rows of the same columns, drawn in thin grey lines: those of a row of facets there, those
+        of none in all, straight through. The column `row` says what these are called, and the
+        column of `style` the others.
     change : bool, default=False
         Whether values are changes of the measure: against zero, and without its limits.
     xlabel : str, default="depth (layer / last layer)"
@@ -143,6 +148,10 @@ def curves(
         if panel.empty:
             _say(missing, ax)
             continue
+        for look, baseline in _beside(panel, baselines, table, row, column, looks):
+            at = baseline[x] if len(baseline) > 1 else table[x].agg(["min", "max"])
+            value = baseline[y] if len(baseline) > 1 else [*baseline[y]] * 2
+            ax.plot(at, value, **look, linewidth=1, zorder=1.5, gid="baseline")
         for look, curve in _alike(panel, *table.columns.intersection(units)):
             ax.plot(curve[x], curve[y], **look)
             low, high = (curve.get(end, np.nan) for end in band)
@@ -158,7 +167,9 @@ def curves(
     for ax, _, measure in facets if not change else []:
         _clip(ax, "y", measure)
     ax.locator_params(axis="x", nbins=4, integer=pd.api.types.is_integer_dtype(table[x]))
-    return _legend(ax.figure, drawn, xlabel, hues=row != looks.get("hue", "family"))
+    known = _baseline_looks(baselines, table, row, looks)
+    hues = row != looks.get("hue", "family")
+    return _legend(ax.figure, drawn, xlabel, hues=hues, also=known)
 
 
 def forest(
@@ -455,6 +466,61 @@ def odd_shares(table: pd.DataFrame, *, n_columns: int = 4) -> Figure:
     return figure
 
 
+def verdicts(table: pd.DataFrame, *, signs: Mapping[str, str]) -> Figure:
+    """Verdicts on claims, a row a claim and a column a setting.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With columns claim, setting and verdict.
+    signs : mapping
+        The sign of each verdict, in order; the first is the darkest.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"claim": ["size"], "setting": ["5 neighbours"], "verdict": ["holds"]})
+    >>> [text.get_text() for text in verdicts(table, signs={"holds": "yes"}).axes[0].texts]
+    ['yes']
+    """
+    if table.empty:
+        return _say(_MISSING)
+    wide = table.pivot(index="claim", columns="setting", values="verdict")
+    wide = wide.reindex(table["claim"].unique())[[*table["setting"].unique()]]
+    order = [*signs]
+    codes = wide.apply(lambda column: column.map(order.index, na_action="ignore"))
+    palette = ["#1b6ca8", "#d1671f", "0.9", "1.0"][: max(len(order), 1)]
+    figure, ax = plt.subplots(figsize=(WIDTH, 1.9 + 0.21 * len(wide)), layout="constrained")
+    sns.heatmap(
+        codes.astype(float),
+        annot=wide.map(lambda verdict: signs.get(verdict, "")),
+        fmt="",
+        cmap=ListedColormap(palette),
+        vmin=-0.5,
+        vmax=len(palette) - 0.5,
+        cbar=False,
+        linewidths=1,
+        ax=ax,
+    )
+    ax.set(xlabel="", ylabel="")
+    ax.set_yticks(np.arange(len(wide)) + 0.5, [str(name).replace("-", " ") for name in wide.index])
+    ax.set_xticks(np.arange(wide.shape[1]) + 0.5, [*wide.columns])
+    ax.tick_params(axis="x", rotation=55, bottom=False)
+    for label in ax.get_xticklabels():
+        label.set_horizontalalignment("right")
+        label.set_rotation_mode("anchor")
+    handles = [
+        Line2D([], [], marker="s", linestyle="none", color=color, markeredgecolor="0.4", label=name)
+        for name, color in zip(order, palette, strict=False)
+        if name in set(table["verdict"])
+    ]
+    figure.legend(handles=handles, ncols=len(handles), loc="outside lower center")
+    return figure
+
+
 class _Grid(sns.FacetGrid):
     def tight_layout(self, *_: Any, **__: Any) -> "_Grid":
         """Leave the layout, which takes long, to the figure, which does it once."""
@@ -494,6 +560,46 @@ def _dressed(
         levels = zip(looks, dressed[name], strict=True)
         looks = [look | _look(name, column, level) | (every or {}) for look, level in levels]
     return dressed.assign(_look=looks, _key=[str(look) for look in looks])
+
+
+def _baseline_looks(
+    baselines: pd.DataFrame | None, table: pd.DataFrame, row: str, looks: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """How baselines are drawn, by what they are called."""
+    if baselines is None or baselines.empty:
+        return {}
+    names = dict.fromkeys(_baseline_names(baselines, table, row, looks))
+    lines = [(0, (1, 1)), (0, (4, 1, 1, 1)), (0, (6, 3)), (0, (3, 1, 1, 1, 1, 1))]
+    return {
+        name: {"color": "0.45", "linestyle": lines[number % len(lines)], "marker": ""}
+        for number, name in enumerate(names)
+    }
+
+
+def _baseline_names(
+    baselines: pd.DataFrame, table: pd.DataFrame, row: str, looks: Mapping[str, Any]
+) -> pd.Series:
+    of_row = baselines[row].isin(table[row]) if row in table else np.zeros(len(baselines), bool)
+    return baselines[looks.get("style", "variant")].where(of_row, baselines[row])
+
+
+def _beside(
+    panel: pd.DataFrame,
+    baselines: pd.DataFrame | None,
+    table: pd.DataFrame,
+    row: str,
+    column: str,
+    looks: Mapping[str, Any],
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Of each baseline that a facet shows, how it is drawn, and its rows."""
+    known = _baseline_looks(baselines, table, row, looks)
+    if not known:
+        return
+    names = _baseline_names(baselines, table, row, looks)
+    here = baselines[column] == panel[column].iloc[0] if column in table else True
+    of_row = ~baselines[row].isin(table[row]) | (baselines[row] == panel[row].iloc[0])
+    for (name, _), rows in baselines[here & of_row].groupby([names, "model"], sort=False):
+        yield known[name], rows
 
 
 def _palette(families: Mapping[str, Mapping[str, str]]) -> list[str]:
@@ -565,7 +671,13 @@ def _clip(ax: Axes, axis: str, measure: str, low: float = -np.inf, high: float =
 
 
 def _legend(
-    figure: Figure, drawn: pd.DataFrame, xlabel: str, *, hues: bool = True, lines: bool = True
+    figure: Figure,
+    drawn: pd.DataFrame,
+    xlabel: str,
+    *,
+    hues: bool = True,
+    lines: bool = True,
+    also: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Figure:
     """Below the figure: its x label, colours, markers, lines and the models of the reader."""
     plain = {"color": "0.3" if drawn["_hue"].notna().any() else "k", "linestyle": "none"}
@@ -577,6 +689,7 @@ def _legend(
         for level, look in levels.items() if keys else ():
             shown = {"marker": "o"} | plain | {key: look[key] for key in keys} | still
             handles.append(Line2D([], [], label=_label(level), **shown))
+    handles += [Line2D([], [], label=_label(name), **look) for name, look in (also or {}).items()]
     longest = max((len(handle.get_label()) for handle in handles), default=0)
     n_columns = max(1, min(len(handles), 80 // (longest + 8)))
     if handles or xlabel:

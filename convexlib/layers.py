@@ -22,7 +22,7 @@ from convexlib.alignment import (
     odd_one_out_scores,
     rsa_score,
 )
-from convexlib.convexity import graph_convexity_score
+from convexlib.convexity import Pairs, graph_convexity_score
 from convexlib.data import Human
 from convexlib.settings import Measures, Transform
 from convexlib.transforms import AlignmentTransform, CollapseWarning, filled_folds, fit_each
@@ -127,6 +127,8 @@ class Layer(NamedTuple):
     human : Human
     n_neighbors : int
         Of the graph of neighbours.
+    pairs : {"all", "joined"}
+        Of which convexity is a mean.
     similarity : {"cosine", "dot", "euclidean"}
         By which the space picks the odd one out.
     name : str
@@ -143,6 +145,7 @@ class Layer(NamedTuple):
     reference: np.ndarray
     human: Human
     n_neighbors: int = 10
+    pairs: Pairs = "all"
     similarity: Similarity = "cosine"
     name: str = "this layer"
     fits: Mapping[str, Fits | None] = {}
@@ -152,6 +155,7 @@ class Layer(NamedTuple):
     @classmethod
     def of(cls, X: ArrayLike, reference: ArrayLike, human: Human, **options: Any) -> "Layer":
         """A layer of any arrays; rows that are alike but for rounding are made equal."""
+        X = X if human.measured is None else np.asarray(X)[human.measured]
         X = _of_rows(X, "X", len(human.shown))
         return cls(X, _of_rows(reference, "reference", len(human.names)), human, **options)
 
@@ -207,6 +211,8 @@ def convexity(
     """Score of the graph of neighbours, NaN where there is none."""
     if checks.alike(features):
         return np.nan
+    if score is graph_convexity_score:
+        options["pairs"] = layer.pairs
     try:
         return score(features, labels, n_neighbors=layer.n_neighbors, **options)
     except checks.Undefined as error:
@@ -366,7 +372,8 @@ def fitted_to(
     with warnings.catch_warnings():
         # Where a transform leaves nothing, all rows are alike, and what is measured is at chance.
         warnings.simplefilter("ignore", CollapseWarning)
-        return fit_each(AlignmentTransform(kind, lmbda=options.lmbda), reference, sets)
+        transform = AlignmentTransform(kind, lmbda=options.lmbda, max_iter=options.max_iter)
+        return fit_each(transform, reference, sets)
 
 
 def _precision(reference: np.ndarray) -> type[np.floating]:

@@ -8,7 +8,8 @@ stands in its writer, which sees nothing but what the result says that it is cal
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
@@ -27,7 +28,7 @@ from convexlib.data.images import ImageFiles, suffixes
 from convexlib.models import embeddings
 from convexlib.settings import Distillation, Precision, Recipe, Transform
 from convexlib.store import Known, Result
-from convexlib.study import Model, Study
+from convexlib.study import PLAIN, UNTRAINED, Model, Study
 
 if TYPE_CHECKING:
     from convexlib.layers import Layer
@@ -36,20 +37,42 @@ N_VALIDATION = 10_000
 """Triplets on which it is seen how well a student learned, as many as the authors released."""
 
 
+def _shared(make: Callable[..., Result]) -> Callable[..., Result]:
+    """A result of a study; with other settings that make no difference to it, it is the very one.
+
+    Where they do, its name says which they are.
+    """
+
+    @cache
+    def made(study: Study, *of: Any) -> Result:
+        result = make(study, *of)
+        if study.origin is study:
+            return result
+        own = made(study.origin, *of)
+        if own.fingerprint == result.fingerprint:
+            return own
+        return replace(result, name=f"{result.name}{study.suffix}")
+
+    return made
+
+
 @cache
 def stimuli(study: Study) -> Result:
     """Images and labels of a study."""
     return _stimuli(study, study.stimuli.kind)
 
 
-@cache
+@_shared
 def human(study: Study) -> Result:
     """What people judged, and what is known of the test images."""
     own, *others = study.by_kind
     own, others = _human(study, own), {kind: _human(study, kind) for kind in others}
-    if not others:
+    settings = study.file.measures
+    share, shuffled = settings.share_of_images, settings.labels == "shuffled"
+    if not others and share == 1 and not shuffled:
         return own
-    return Result(f"{study.name}/judgments-joined", _join, {"own": own, "others": others})
+    inputs = {"own": own, "others": others, "share": share, "shuffled": shuffled}
+    return Result(f"{study.name}/judgments-joined", _join, inputs)
 
 
 @cache
@@ -125,7 +148,7 @@ def lesson(study: Study) -> Result:
     )
 
 
-@cache
+@_shared
 def tasks(study: Study, model: Model) -> Result:
     """Representations of the images of other tasks at the last layer of a model."""
     about = study.stimuli
@@ -136,7 +159,7 @@ def tasks(study: Study, model: Model) -> Result:
         chosen={"data": about.kind},
     )
     return Result(
-        f"{study.name}/tasks/{_pooled(study, model)}",
+        f"{study.name}/tasks/{model.id}",
         _represent_tasks,
         _model_and_images(study, model)
         | {"stimuli": stimuli, "precision": study.file.measures.precision},
@@ -146,12 +169,26 @@ def tasks(study: Study, model: Model) -> Result:
     )
 
 
-@cache
+@_shared
 def representations(study: Study, model: Model) -> Result:
     """Pooled representations of the test and reference images at every layer of a model."""
+    if model.baseline == PLAIN:
+        return Result(
+            f"{study.name}/representations/{model.id}",
+            _represent_plainly,
+            {
+                "stimuli": stimuli(study),
+                "root": _root(study.stimuli),
+                "kind": study.stimuli.kind,
+                "name": model.name,
+                "also": _also(study),
+            },
+            chosen={"data": study.stimuli.kind},
+            job=_job("represent", model),
+        )
     if model.is_features:
         return Result(
-            f"{study.name}/representations/{_pooled(study, model)}",
+            f"{study.name}/representations/{model.id}",
             _take,
             {
                 "features": _found(model),
@@ -160,22 +197,25 @@ def representations(study: Study, model: Model) -> Result:
             },
             job=_job("represent", model),
         )
+    untrained = model.baseline == UNTRAINED
+    of = study.known[model.parent] if untrained else model
     return Result(
-        f"{study.name}/representations/{_pooled(study, model)}",
+        f"{study.name}/representations/{model.id}",
         _represent,
-        _model_and_images(study, model)
-        | {"precision": study.file.measures.precision, "also": _also(study)},
+        _model_and_images(study, of)
+        | {"precision": study.file.measures.precision, "also": _also(study)}
+        | ({"untrained": True} if untrained else {}),
         resumes=True,
         job=_job("represent", model),
         priority=100 + _size(model),
     )
 
 
-@cache
+@_shared
 def transforms(study: Study, model: Model) -> Result:
     """Alignment transforms, fitted at every layer of a model."""
     return Result(
-        f"{study.name}/transforms/{_pooled(study, model)}",
+        f"{study.name}/transforms/{model.id}",
         _fit,
         {
             "representations": representations(study, model),
@@ -188,7 +228,7 @@ def transforms(study: Study, model: Model) -> Result:
     )
 
 
-@cache
+@_shared
 def measure(study: Study, model: Model, name: str) -> Result:
     """What a file of `measures` measures at every layer of a model."""
     settings, writer = study.file.measures, _measure
@@ -201,7 +241,7 @@ def measure(study: Study, model: Model, name: str) -> Result:
         "model": model.id,
     }
     if "convexlib.layers.convexity" in reached:
-        inputs["n_neighbors"] = settings.n_neighbors
+        inputs |= {"n_neighbors": settings.n_neighbors, "pairs": settings.pairs}
     if reached.keys() & {"convexlib.layers.fitted_to", "convexlib.layers.first_fold"}:
         inputs["options"] = settings.transform
     if "convexlib.layers.task" in reached:
@@ -211,7 +251,7 @@ def measure(study: Study, model: Model, name: str) -> Result:
         inputs |= {"transforms": transforms(study, model), "options": settings.transform}
         writer = _measure_transformed
     return Result(
-        f"{study.name}/measures/{name}/{_pooled(study, model)}",
+        f"{study.name}/measures/{name}/{model.id}",
         writer,
         inputs,
         chosen={"measures": name},
@@ -304,9 +344,17 @@ def _beside(study: Study, kind: str) -> str:
     return "" if kind == study.stimuli.kind else f"-{kind}"
 
 
-def _join(folder: Path, *, own: Path, others: dict[str, Path]) -> None:
+def _join(
+    folder: Path, *, own: Path, others: dict[str, Path], share: float, shuffled: bool
+) -> None:
+    human = Human.load(own)
     found = {kind: Human.load(path) for kind, path in sorted(others.items())}
-    Human.load(own).joined(found).save(folder)
+    if share < 1:
+        human = human.fewer(share)
+    if shuffled:
+        human = human.shuffled()
+        found = {kind: other.shuffled() for kind, other in found.items()}
+    (human.joined(found) if found else human).save(folder)
 
 
 def _write_human(folder: Path, *, stimuli: Path, settings: data.Stimuli) -> None:
@@ -521,15 +569,40 @@ def _represent(
     pooling: str,
     precision: Precision,
     also: dict[str, dict[str, Any]],
+    untrained: bool = False,
 ) -> None:
     from convexlib.models.representations import write
 
+    options = {"pooling": pooling, "precision": precision, "untrained": untrained}
+    for name, images in _images_to_represent(stimuli, root, also):
+        write(checkpoint, images, folder / name, **options)
+
+
+def _represent_plainly(
+    folder: Path,
+    *,
+    stimuli: Path,
+    root: Path | None,
+    kind: str,
+    name: str,
+    also: dict[str, dict[str, Any]],
+) -> None:
+    from convexlib.models.representations import keep
+
+    features = import_module(f"convexlib.data.{kind}").Stimuli.plain_features
+    for split, images in _images_to_represent(stimuli, root, also):
+        keep([features(name, images)], folder / split)
+
+
+def _images_to_represent(
+    stimuli: Path, root: Path | None, also: dict[str, dict[str, Any]]
+) -> Iterator[tuple[str, np.ndarray | ImageFiles]]:
+    """Test and reference images, and reference images of other stimuli."""
     splits = {split: (stimuli, split, root) for split in ("test", _reference(stimuli))}
     for kind, other in also.items():
         splits[f"reference-{kind}"] = (other["stimuli"], "reference", other["root"])
     for name, of_split in splits.items():
-        images = _read_images(*of_split)
-        write(checkpoint, images, folder / name, pooling=pooling, precision=precision)
+        yield name, _read_images(*of_split)
 
 
 def _take(folder: Path, *, features: Path, stimuli: Path, concept: str) -> None:
@@ -662,16 +735,13 @@ def _job(command: str, model: Model) -> str:
 
     Loading PyTorch takes longer than measuring a small model. What is found elsewhere is large.
     """
+    if model.baseline:
+        return f"{command}_baselines"
     if model.recipe is None:
         return f"{command}_{'added-' * model.added}{model.id}"
     if model.recipe.target is not None:  # who teaches it may be of its family and size
         command = "align"
     return f"{command}_{model.attributes['family']}-{model.attributes['size']}"
-
-
-def _pooled(study: Study, model: Model) -> str:
-    """A model, and the pooling where it is another than the study's own."""
-    return f"{model.id}{study.suffix}"
 
 
 def _needs_tasks(name: str) -> bool:

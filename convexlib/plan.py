@@ -62,7 +62,7 @@ def _line(study: Study, kind: str, results: list[Result]) -> Line:
     if probe is None:
         return Line(*about, np.nan, "")
     names = [result.name.rpartition("/")[2] for result in missing]
-    endings = ["", *(f"-{pooling}" for pooling in study.poolings)]
+    endings = ["", *(varied.suffix for varied in study.variations.values())]
     counts = {m: sum(m.id + ending in names for ending in endings) for m in study.models}
     return Line(*about, sum(n * probe(study, m) for m, n in counts.items() if n), "a trial")
 

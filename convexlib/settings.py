@@ -23,6 +23,9 @@ VARIANTS = ("pretrained", "finetuned")
 Variant = Literal[VARIANTS]
 
 Pooling = Literal["mean", "cls", "tokens"]
+POOLINGS = {"mean": "mean over places", "cls": "class token", "tokens": "all tokens"}
+"""What the poolings are called."""
+
 Precision = Literal["single", "mixed"]
 """In which numbers a model computes: float32, or what autocast of PyTorch chooses."""
 
@@ -192,17 +195,22 @@ class Transform(_Settings):
     )
     n_folds: int = Field(ge=2)
     n_repeats: int = Field(1, ge=1)
+    max_iter: int = Field(20, ge=1)
 
 
 class Measures(_Settings):
     """How representations are computed, pooled and measured.
 
-    A page shows what the conclusions would be by each of the `compared_poolings`.
+    Of `pairs` without a path, convexity counts zero ("all") or leaves them out ("joined"). Of the
+    test images of each concept a share is measured. Labels that are "shuffled" are a null: who
+    judged what, and which category a concept is of, is dealt anew.
     """
 
     pooling: Pooling = "mean"
-    compared_poolings: tuple[Pooling, ...] = ()
     precision: Precision = "single"
     n_neighbors: int = Field(10, ge=1)
+    pairs: Literal["all", "joined"] = "all"
     similarity: Literal["cosine", "dot", "euclidean"] = "cosine"
+    share_of_images: float = Field(1.0, gt=0, le=1)
+    labels: Literal["given", "shuffled"] = "given"
     transform: Transform

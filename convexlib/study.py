@@ -39,11 +39,27 @@ from convexlib.store import ROOT
 if TYPE_CHECKING:
     from convexlib.data.downloads import Source
 
-CONCLUSIVE = ("convexity", "odd_one_out", "held_out_odd_one_out")
-"""What is measured of a study by other poolings: files of `measures`."""
+CONCLUSIVE = (
+    "convexity",
+    "odd_one_out",
+    "rsa",
+    "transformed_convexity",
+    "other_half_odd_one_out",
+    "held_out_convexity",
+    "held_out_odd_one_out",
+    "carried_over",
+    "lda",
+)
+"""What is measured of a study with other settings: files of `measures`, on which claims rest."""
 
 OF_STUDENTS = ("convexity", "disagreement", *OF_ALIGNET)
 """What is measured of the students of AligNet and of the models that they were made of."""
+
+OF_BASELINES = ("convexity", "odd_one_out", "rsa")
+"""What is measured of what no training made: files of `measures`."""
+
+PLAIN, UNTRAINED = "plain", "untrained"
+"""Baselines: features that no model is needed for, and models with random weights."""
 
 ADDED = "added"
 """The size of a model that the reader added: it belongs to none of the study's sizes."""
@@ -70,6 +86,9 @@ class Model:
     added, counted : bool
         A model that the reader added is drawn beside those of the study; `counted` says whether
         estimates over models take it in.
+    baseline : str
+        `PLAIN` or `UNTRAINED`, if it is one: then its name is that of the features, or it is its
+        parent with other weights.
     """
 
     name: str
@@ -81,6 +100,7 @@ class Model:
     parent: str | None = None
     added: bool = False
     counted: bool = True
+    baseline: str = ""
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -113,7 +133,8 @@ class StudyFile(BaseModel):
     """The content of a study file.
 
     Of the stimuli in `also`, the reference images and the judgments of these are sets of judgments
-    beside those of `stimuli`.
+    beside those of `stimuli`. How far verdicts hang on settings is tried by `sensitivity`: what
+    each of the other settings is called, and which values under `measures` it replaces.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -125,6 +146,7 @@ class StudyFile(BaseModel):
     models: tuple[Checkpoint, ...] = ()
     alignet: Alignment | None = None
     measures: Measures
+    sensitivity: dict[str, dict[str, Any]] = {}
 
     @model_validator(mode="after")
     def _models_are_trained_or_listed(self) -> "StudyFile":
@@ -168,21 +190,51 @@ class StudyFile(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _measures_fit_the_stimuli(self) -> "StudyFile":
-        n_concepts, per_concept = self.stimuli.extent
-        n_folds, n_neighbors = self.measures.transform.n_folds, self.measures.n_neighbors
-        if n_folds > n_concepts // 3:
-            raise ValueError(
-                f"measures.transform.n_folds is {n_folds}; choose at most {n_concepts // 3}, so "
-                f"that every fold of the {n_concepts} concepts holds a triplet"
-            )
-        fewest = n_concepts // n_folds * per_concept
-        if n_neighbors >= fewest:
-            raise ValueError(
-                f"measures.n_neighbors is {n_neighbors}, but a fold may have {fewest} test images; "
-                "choose fewer neighbours, fewer folds or more images"
-            )
+    def _other_settings_are_some(self) -> "StudyFile":
+        suffixes = [_suffix(name) for name in self.sensitivity]
+        for name, suffix in zip(self.sensitivity, suffixes, strict=True):
+            if suffix in ("", "-") or suffixes.count(suffix) > 1:
+                raise ValueError(
+                    f"sensitivity has {name!r}, whose letters and digits are none or those of "
+                    "another; rename it"
+                )
+            try:
+                _fits(self.stimuli, self.with_settings(name).measures)
+            except ValueError as error:
+                said = error.errors()[0] if isinstance(error, ValidationError) else None
+                key = ".".join(["sensitivity", name, *map(str, said["loc"])] if said else [name])
+                raise ValueError(f"{key}: {said['msg'] if said else error}") from error
         return self
+
+    @model_validator(mode="after")
+    def _measures_fit_the_stimuli(self) -> "StudyFile":
+        _fits(self.stimuli, self.measures)
+        return self
+
+    def with_settings(self, name: str) -> "StudyFile":
+        """The same with the other settings of this name."""
+        measures = self.measures.model_dump()
+        for key, value in self.sensitivity[name].items():
+            within = isinstance(value, dict) and isinstance(measures.get(key), dict)
+            measures[key] = measures[key] | value if within else value
+        return self.model_copy(update={"measures": Measures.model_validate(measures)})
+
+
+def _fits(stimuli: Stimuli, measures: Measures) -> None:
+    """Raise a ValueError if there are too few concepts or images for these settings."""
+    n_concepts, per_concept = stimuli.extent
+    n_folds, n_neighbors = measures.transform.n_folds, measures.n_neighbors
+    if n_folds > n_concepts // 3:
+        raise ValueError(
+            f"measures.transform.n_folds is {n_folds}; choose at most {n_concepts // 3}, so "
+            f"that every fold of the {n_concepts} concepts holds a triplet"
+        )
+    fewest = n_concepts // n_folds * max(1, round(measures.share_of_images * per_concept))
+    if n_neighbors >= fewest:
+        raise ValueError(
+            f"measures.n_neighbors is {n_neighbors}, but a fold may have {fewest} test images; "
+            "choose fewer neighbours, fewer folds or more images"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,8 +243,8 @@ class Study:
 
     `choice` is how it was asked for: ``load(**study.choice)`` gives the same study again.
     `measures` are files of `measures`; if none is named, all but those of AligNet alone. What is
-    measured in another way than the study file says has a `suffix` to its name; `origin` is then
-    the study as the file says.
+    measured in another way than the study file says has a `suffix` to its name where that makes a
+    difference; `origin` is then the study as the file says.
     """
 
     name: str
@@ -201,11 +253,11 @@ class Study:
     choice: Mapping[str, Any]
     measures: tuple[str, ...] = ()
     suffix: str = ""
-    pooled_of: "Study | None" = None
+    varied_of: "Study | None" = None
 
     @property
     def origin(self) -> "Study":
-        return self.pooled_of or self
+        return self.varied_of or self
 
     @cached_property
     def students(self) -> "Study":
@@ -220,6 +272,29 @@ class Study:
             models = []
         return replace(self, models=tuple(models), measures=OF_STUDENTS)
 
+    @cached_property
+    def baselines(self) -> "Study":
+        """The same study with what no training made: plain features, and untrained models.
+
+        Of each family and size that was chosen, one untrained model. None of them is counted.
+        """
+        names = dict.fromkeys(self.models[0].attributes, "")
+        found = [
+            Model(name, {**names, "family": name, "variant": PLAIN}, baseline=PLAIN, counted=False)
+            for name in self.stimuli.PLAIN
+            if any(not model.is_features for model in self.models)
+        ]
+        begun = {
+            (model.family, model.size): model
+            for model in reversed(self.models)
+            if not (model.added or model.is_features)
+        }
+        for (family, size), model in sorted(begun.items()):
+            about = {**model.attributes, "variant": UNTRAINED}
+            made = {"parent": model.id, "baseline": UNTRAINED, "counted": False}
+            found.append(Model(f"{family}-{size}-{UNTRAINED}", about, **made))
+        return replace(self, models=tuple(found), measures=OF_BASELINES)
+
     def pooled(self, pooling: Pooling) -> "Study":
         """The same study with features that are pooled in this way."""
         settings = self.file.measures
@@ -227,26 +302,40 @@ class Study:
             return self
         changed = settings.model_copy(update={"pooling": pooling})
         file = self.file.model_copy(update={"measures": changed})
-        return replace(self, file=file, suffix=f"-{pooling}", pooled_of=self.origin)
+        alike = (v.suffix for v in self.variations.values() if v.file.measures.pooling == pooling)
+        suffix = next(alike, f"-{pooling}")
+        return replace(self, file=file, suffix=suffix, varied_of=self.origin)
+
+    @cached_property
+    def variations(self) -> dict[str, "Study"]:
+        """The same study with each of the other settings, as far as claims need it.
+
+        Of models that are not counted nothing is claimed, and students have a teacher of their own
+        settings. By another pooling, of models that are trained here alone: not every other has a
+        class token.
+        """
+        found = {}
+        for name in self.file.sensitivity:
+            file = self.file.with_settings(name)
+            repooled = file.measures.pooling != self.file.measures.pooling
+            models = tuple(
+                model
+                for model in self.models
+                if model.counted and model.variant in VARIANTS and (not repooled or model.recipe)
+            )
+            if models:
+                varied = replace(self, file=file, models=models, measures=CONCLUSIVE)
+                found[name] = replace(varied, suffix=_suffix(name), varied_of=self.origin)
+        return found
 
     @cached_property
     def poolings(self) -> dict[str, "Study"]:
-        """The same study by each of the poolings to compare, as far as conclusions need it.
-
-        Of models that are trained here alone: not every other has a class token. Of transforms,
-        which are large where all tokens stand side by side, conclusions need the global one alone.
-        """
-        models, found = tuple(model for model in self.models if model.recipe), {}
-        for pooling in self.file.measures.compared_poolings if models else ():
-            pooled = replace(self.pooled(pooling), models=models)
-            if pooled.suffix:
-                settings = pooled.file.measures
-                kept = settings.transform.model_copy(update={"kinds": ("global",)})
-                settings = settings.model_copy(update={"transform": kept})
-                file = pooled.file.model_copy(update={"measures": settings})
-                pooled = replace(pooled, file=file, measures=CONCLUSIVE)
-            found[pooling] = pooled
-        return found
+        """The study by its own pooling and by others, where there are any."""
+        own = self.file.measures.pooling
+        by = {study.file.measures.pooling: study for study in self.variations.values()}
+        others = {pooling: study for pooling, study in by.items() if pooling != own}
+        models = tuple(model for model in self.models if model.recipe)
+        return {own: replace(self, models=models), **others} if others else {}
 
     @property
     def stimuli(self) -> Stimuli:
@@ -620,6 +709,11 @@ def _named(checkpoints: Sequence[Checkpoint], taken: Collection[str]) -> dict[st
             raise ValueError(f"two models are called {known!r}; give one another name")
         named[known] = checkpoint.model_copy(update={"name": name})
     return named
+
+
+def _suffix(name: str) -> str:
+    """Of names of results, so that files and commands can have it."""
+    return re.sub(r"\W+", "-", f" {name.lower()} ").rstrip("-")
 
 
 def _id(name: str, seed: int | None) -> str:

@@ -12,8 +12,8 @@ from PIL import Image
 from scipy.spatial.distance import jensenshannon
 
 from convexlib import alignment, measures, pipeline, statistics
-from convexlib.layers import ORIGINAL, first_fold
-from convexlib.measures.carried_over import FITTED_TO
+from convexlib.layers import ORIGINAL, Row, first_fold
+from convexlib.measures.carried_over import FITTED_TO, UNSEEN
 from convexlib.measures.dimensions import PREDICTED
 from convexlib.measures.disagreement import told
 from convexlib.measures.factors import FACTOR
@@ -22,7 +22,7 @@ from convexlib.measures.levels import LEVEL, category_of
 from convexlib.measures.people import OF_PERSON
 from convexlib.measures.shift import SHIFT
 from convexlib.models import families
-from convexlib.settings import TARGETS, VARIANTS
+from convexlib.settings import TARGETS, UNKNOWN, VARIANTS
 from convexlib.study import ADDED, Study
 from convexlib.triplets import LEVELS, levels
 
@@ -30,6 +30,23 @@ PARTS = {"all layers": (0.0, 1.0), "first half": (0.0, 0.5), "second half": (0.5
 """Parts of a model by depth. The middle layer, where there is one, is in the first half."""
 
 HALVES = ("first half", "second half")
+
+LAST = "last layer"
+
+THIRDS = {"first third": (0.0, 1 / 3), "middle": (1 / 3, 2 / 3), "last third": (2 / 3, 1.0)}
+"""Parts of a model by depth, the middle with both ends."""
+
+LABELS = "labels"
+"""The objective of models that are supervised."""
+
+AS_IT_IS = "as the study is"
+"""The setting that is none of the others."""
+
+ALL = "all"
+"""The variant that stands for models of all variants."""
+
+FEWEST_OF_LEVEL = 100
+"""Judgments from which on it is told how models do at a level of abstraction."""
 
 PROBE = "global"
 """The transform that stands for a linear probe where models are compared."""
@@ -44,6 +61,7 @@ _CALLED = {
     "naive": "naive probe",
     PROBE: "global probe",
     "probed": "odd-one-out\naccuracy, probed",
+    "joined_convexity": "graph convexity\n(joined pairs)",
     "correlation": "correlation of convexity and odd-one-out accuracy",
     "dimension 1": "R² of\ndimension 1",
     "dimension 2": "R² of\ndimension 2",
@@ -52,10 +70,11 @@ _CALLED = {
 
 _LIMITS = dict.fromkeys(
     ("correlation", "dimension 1", "dimension 2", "R²", "gain in accuracy", "gain"), (-1, 1)
-)
+) | {"joined_convexity": (0, 1)}
 
 _ESTIMATE = [*statistics.Estimate._fields]
 _LAYER = ["id", "layer", "depth"]
+_BY_VARIANT = ["study", "variant", "measure"]
 
 
 def style(study: Study) -> dict[str, Any]:
@@ -108,8 +127,9 @@ def _measured(study: Study) -> pd.DataFrame:
         for model, results in pipeline.all_measures(study).items()
         for result in results.values()
     ]
-    table = pd.concat([table for table in tables if len(table)], ignore_index=True)
-    return _whose(study).merge(table, on="id")
+    none = pd.DataFrame(columns=["layer", "depth", *Row._fields, "id"])
+    tables = [table for table in tables if len(table)] or [none]
+    return _whose(study).merge(pd.concat(tables, ignore_index=True), on="id")
 
 
 def layer_measures(study: Study) -> pd.DataFrame:
@@ -156,6 +176,22 @@ def by_pooling(study: Study, table: Callable[[Study], pd.DataFrame]) -> pd.DataF
     """A table of the study by each of the poolings that it compares, and pooling, which it is."""
     pooled = [table(each).assign(pooling=name) for name, each in study.poolings.items()]
     return pd.concat(pooled, ignore_index=True)
+
+
+def by_setting(study: Study, table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:
+    """A table of the study with each of the other settings, and setting, what that is called."""
+    found = [table(each).assign(setting=name) for name, each in study.variations.items()]
+    return pd.concat([table(study).assign(setting=AS_IT_IS), *found], ignore_index=True)
+
+
+def joined_convexity(study: Study) -> pd.DataFrame:
+    """Convexity among pairs that a path joins, as `layer_means`; empty where that is not tried."""
+    own = study.file.measures.pairs
+    for varied in study.variations.values():
+        if varied.file.measures.pairs != own:
+            table = layer_means(varied).query("space == @ORIGINAL and measure == 'convexity'")
+            return table.assign(measure="joined_convexity")
+    return layer_means(study).head(0)
 
 
 def concept_measures(study: Study) -> pd.DataFrame:
@@ -322,19 +358,43 @@ def fine_tuning_summary(study: Study) -> pd.DataFrame:
     return _nested(_paired_deltas(study), ["study", "family", "measure"], "members")
 
 
-def change_with_depth(study: Study) -> pd.DataFrame:
-    """How much each measure differs between the last layer and the embedding.
+def depth_contrasts(study: Study) -> pd.DataFrame:
+    """How much each measure differs between parts of a model by depth.
 
     Returns
     -------
     DataFrame
-        One row a variant and measure: value is last minus embedding, with a 95 % t interval over
-        kinds of models, p_value, corrected for the number of rows, and n, the number of kinds.
+        One row a contrast ("last layer minus embedding"; "middle layer minus embedding", of the
+        last layer of the first half; "middle minus first third", "middle minus last third", means
+        over the layers of each), variant ("all", too) and measure: value, with a 95 % t interval
+        over kinds of models, p_value, corrected for the number of rows, and n, the number of kinds.
     """
     table = _original(layer_measures(study))
-    table = table[table["depth"].isin([0.0, 1.0]) & table["measure"].isin(BASIC)]
-    changes = _difference(table, ["id", "measure"], "depth", 1.0, 0.0)
-    return _over_models(_whose(study).merge(changes, on="id"), ["study", "variant", "measure"])
+    table = table[table["measure"].isin(BASIC)]
+    keys, depth = ["id", "measure"], table["depth"]
+    halfway = depth.where(depth <= PARTS[HALVES[0]][1]).groupby(table["id"]).transform("max")
+    first, middle, last = THIRDS.values()
+    parts = {
+        LAST: depth == 1,
+        "embedding": depth == 0,
+        "middle layer": depth == halfway,
+        "first third": depth < first[1],
+        "middle": depth.between(*middle),
+        "last third": depth > last[0],
+    }
+    means = {name: table[chosen].groupby(keys)["value"].mean() for name, chosen in parts.items()}
+    contrasts = [
+        (LAST, "embedding"),
+        ("middle layer", "embedding"),
+        ("middle", "first third"),
+        ("middle", "last third"),
+    ]
+    found = [
+        (means[plus] - means[minus]).reset_index().assign(contrast=f"{plus} minus {minus}")
+        for plus, minus in contrasts
+    ]
+    table = _whose(study).merge(pd.concat(found), on="id")
+    return _over_models(_and_all(table), ["study", "contrast", "variant", "measure"])
 
 
 def gains(study: Study) -> pd.DataFrame:
@@ -379,12 +439,21 @@ def transform_summary(study: Study, transform: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a part, variant and measure: value, with a 95 % t interval over kinds of models,
+        One row a part (those of `PARTS`, "last layer", and "second half minus first half"),
+        variant ("all", too) and measure: value, with a 95 % t interval over kinds of models,
         p_value, corrected for the number of rows, and n, the number of kinds.
     """
     table = gains(study).rename(columns={"gain": "value"})
-    table = _in_parts(table[table["transform"] == transform], HALVES)
-    return _over_models(table, ["study", "part", "variant", "measure"])
+    table = _and_all(table[table["transform"] == transform])
+    parts = _in_parts(table, PARTS)
+    keys = [*_whose(study), "measure"]
+    means = parts.groupby(["part", *keys], sort=False, dropna=False)["value"].mean().reset_index()
+    first, second = HALVES
+    contrast = _difference(means, keys, "part", second, first).assign(
+        part=f"{second} minus {first}"
+    )
+    last = table[table["depth"] == 1].assign(part=LAST)
+    return _over_models(pd.concat([parts, last, contrast]), ["study", "part", "variant", "measure"])
 
 
 def carried_over(study: Study) -> pd.DataFrame:
@@ -393,9 +462,9 @@ def carried_over(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a part, variant, space, set that it was fitted to (source) and set that it is judged
-        on (target): value, the gain over the original space on the very same triplets, with the
-        columns of `transform_summary`. Spaces are "global" and, fitted to choices that were
+        One row a part, variant ("all", too), space, set that it was fitted to (source) and set that
+        it is judged on (target), and elsewhere, whether that is another: value, the gain over the
+        original space on the very same triplets, with the columns of `transform_summary`. Spaces are "global" and, fitted to choices that were
         shuffled, "global shuffled". On its own set, what folds hold out; and
         where a concept has several reference images, target is also `UNSEEN`, concepts that a
         transform was not fitted to.
@@ -410,7 +479,9 @@ def carried_over(study: Study) -> pd.DataFrame:
     )
     after["value"] -= after["value_before"]
     keys = ["study", "part", "variant", "space", "source", "target"]
-    return _over_models(_in_parts(after, HALVES), keys)
+    found = _over_models(_in_parts(_and_all(after), HALVES), keys)
+    elsewhere = (found["source"] != found["target"]) & (found["target"] != UNSEEN)
+    return found.assign(elsewhere=elsewhere)
 
 
 def disagreement(study: Study) -> pd.DataFrame:
@@ -682,6 +753,32 @@ def predicted_positions(study: Study) -> pd.DataFrame:
     return pd.concat([people, models]).merge(pictures(study), on="concept", sort=False)
 
 
+def concept_spread(study: Study) -> pd.DataFrame:
+    """How much better models judge the concepts that other models judge best than their worst.
+
+    Concepts are ranked by the mean accuracy of all kinds of models but one, over their layers, and
+    that one says how far the best third is from the worst: so chance makes no spread.
+
+    Returns
+    -------
+    DataFrame
+        One row a measure ("odd_one_out"): value, with a 95 % t interval over kinds of models, and
+        n, their number. Empty where there are fewer than two kinds or three concepts.
+    """
+    table = _counted(_original(concept_measures(study)))
+    table = table[(table["kind"] == "concept") & (table["measure"] == "odd_one_out")]
+    means = table.groupby(["model_kind", "concept"])["value"].mean().unstack()
+    third = means.shape[1] // 3
+    if len(means) < 2 or not third:
+        return pd.DataFrame(columns=["study", "measure", *_ESTIMATE, "n"])
+    spreads = []
+    for kind, own in means.iterrows():
+        order = means.drop(index=kind).mean().argsort()
+        spreads.append(own.iloc[order.iloc[-third:]].mean() - own.iloc[order.iloc[:third]].mean())
+    row = [study.name, "odd_one_out", *statistics.mean_interval(spreads), len(spreads)]
+    return pd.DataFrame([row], columns=["study", "measure", *_ESTIMATE, "n"])
+
+
 def best_and_worst(study: Study, *, n_concepts: int = 5) -> pd.DataFrame:
     """The concepts of the highest and the lowest zero-shot accuracy, with their pictures.
 
@@ -726,7 +823,10 @@ def model_effects(study: Study) -> pd.DataFrame:
         ("odd_one_out", "rsa", and "probed", the accuracy after the global transform on held-out
         concepts): value, with a 95 % t interval over kinds of models, and n, their number.
     """
-    return _over_models(_by_factor(study), ["study", "factor", "level", "measure"])
+    first = next(iter(pipeline.judged(study).sets))
+    table = _by_factor(study)
+    table = table[(table["variant"] == ALL) & (table["judgments"] == first)]
+    return _over_models(table, ["study", "factor", "level", "measure"])
 
 
 def model_contrasts(study: Study) -> pd.DataFrame:
@@ -735,12 +835,14 @@ def model_contrasts(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a factor, two of its levels and measure of `model_effects`: level, against, value
-        (level minus against), with a 95 % interval over kinds of models, paired ones where both
-        levels have the same kinds and of two groups otherwise, p_value, corrected for the number
-        of rows, and n, the number of kinds at the level.
+        One row a factor (an attribute of models, or "supervision": whether they were trained on
+        labels), two of its levels, set of judgments, variant (among which models, or "all") and
+        measure of `model_effects`: level, against, value (level minus against), with a 95 %
+        interval over kinds of models, paired ones where both levels have the same kinds and of two
+        groups otherwise, p_value, corrected for the number of rows, and n, the number of kinds at
+        the level.
     """
-    keys = ["study", "factor", "measure"]
+    keys = ["study", "factor", "judgments", "variant", "measure"]
     lineages = _of_lineages(_by_factor(study), [*keys, "level"])
     means = lineages.groupby([*keys, "level", "model_kind"], sort=False)["value"].mean()
     rows = []
@@ -756,6 +858,39 @@ def model_contrasts(study: Study) -> pd.DataFrame:
     return _corrected(pd.DataFrame(rows, columns=[*keys, "level", "against", *_ESTIMATE, "n"]))
 
 
+def probe_against_scale(study: Study) -> pd.DataFrame:
+    """How much more a linear probe adds to accuracy than the step from the smallest size does.
+
+    At the last layer, on choices about held-out objects: what the global transform adds, mean over
+    sizes, less what the largest size has over the smallest as they are.
+
+    Returns
+    -------
+    DataFrame
+        One row a measure ("held_out_odd_one_out"): value, with a 95 % t interval over families,
+        and n, their number. Empty where no family has two sizes.
+    """
+    table = _counted(probing(study))
+    table = table[(table["depth"] == 1) & (table["transform"] == PROBE)]
+    order = [*dict.fromkeys(model.size for model in study.models)]
+    keys = ["family", "variant", "size"]
+    means = table.groupby(keys)[["before", "after"]].mean().reset_index()
+    rows = []
+    for _, of_family in means.groupby(["family", "variant"]):
+        by_size = of_family.sort_values("size", key=lambda size: size.map(order.index))
+        if len(by_size) > 1:
+            scale = by_size["before"].iloc[-1] - by_size["before"].iloc[0]
+            probe = (by_size["after"] - by_size["before"]).mean()
+            rows.append((by_size["family"].iloc[0], probe - scale))
+    columns = ["study", "measure", *_ESTIMATE, "n"]
+    if not rows:
+        return pd.DataFrame(columns=columns)
+    families, values = zip(*rows, strict=True)
+    estimate = statistics.nested_mean(values, families, over="groups")
+    row = [study.name, "held_out_odd_one_out", *estimate, len({*families})]
+    return pd.DataFrame([row], columns=columns)
+
+
 def teacher(study: Study) -> pd.DataFrame:
     """How the layers of the teacher of AligNet do, and how the one that was taken does.
 
@@ -765,6 +900,19 @@ def teacher(study: Study) -> pd.DataFrame:
         One row a layer, as `models.alignet.teach` has them.
     """
     return pd.read_parquet(pipeline.teacher(study).get() / "layers.parquet")
+
+
+def teacher_summary(study: Study) -> pd.DataFrame:
+    """What the teacher is, and its accuracy on judgments that it does not know, in one row."""
+    taken = teacher(study).dropna(subset="aligned").iloc[0]
+    row = {
+        "teacher": study.file.alignet.teacher,
+        "layer": int(taken["layer"]),
+        "judgments": int(taken["n"]),
+        "before": taken["zero_shot"],
+        "after": taken["aligned"],
+    }
+    return pd.DataFrame([row])
 
 
 def lessons_learned(study: Study) -> pd.DataFrame:
@@ -787,6 +935,7 @@ def outcomes(study: Study) -> pd.DataFrame:
     DataFrame
         One row a model and outcome, with the attributes of the model: about ("people", "other
         people", "few examples", "shift", "factors", "convexity"), outcome (its name), value.
+        Without levels of abstraction of fewer than `FEWEST_OF_LEVEL` judgments.
     """
     table = _measured(study.students)
     table = table[table["depth"] == 1]
@@ -802,6 +951,8 @@ def outcomes(study: Study) -> pd.DataFrame:
         **{
             level: ("people", new & (table["kind"] == LEVEL) & (concept == level) & own)
             for level in LEVELS
+            if table.loc[new & (table["kind"] == LEVEL) & (concept == level) & own, "n"].max()
+            >= FEWEST_OF_LEVEL
         },
         "all levels, dot product": ("people", (measure == "unseen_dot") & own),
         "RSA": ("people", (measure == "unseen_rsa") & own),
@@ -821,6 +972,8 @@ def outcomes(study: Study) -> pd.DataFrame:
             for n in N_EXAMPLES
             for how, learner in (("linear", "linear"), ("nearest mean", "centroid"))
         },
+        "all few examples": ("few examples", sort[0]),
+        "all shifts": ("shift", sort[1]),
         **{name: ("shift", sort[1] & (concept == name)) for name in concept[sort[1]].unique()},
         **{name: ("factors", sort[2] & (concept == name)) for name in concept[sort[2]].unique()},
         "categories": ("convexity", (measure == "convexity") & plain),
@@ -901,6 +1054,34 @@ def level_ceilings(study: Study) -> pd.DataFrame:
         ceiling = alignment.noise_ceiling(chosen) if repeated else (np.nan, np.nan)
         rows.append([name, len(chosen), *ceiling])
     return pd.DataFrame(rows, columns=["level", "n", "lower", "upper"])
+
+
+def level_contrasts(study: Study) -> pd.DataFrame:
+    """How much nearer models come to people at one level of abstraction than at another.
+
+    Of the models that students are made of, at the last layer, on judgments that the teacher does
+    not know: accuracy as a share of the upper noise ceiling of the level, or as it is where a
+    ceiling is not known.
+
+    Returns
+    -------
+    DataFrame
+        One row two levels, level and against: value, with the columns of `transform_summary`.
+    """
+    table = outcomes(study)
+    table = table[(table["variant"] == VARIANTS[0]) & table["outcome"].isin(LEVELS)]
+    ceilings = level_ceilings(study).set_index("level")["upper"]
+    reached = [*table["outcome"].unique()]
+    if ceilings[reached].notna().all():
+        table["value"] /= table["outcome"].map(ceilings)
+    found = [
+        _difference(table, ["id"], "outcome", level, against).assign(level=level, against=against)
+        for against, level in combinations(reached, 2)
+    ]
+    if not found:
+        return pd.DataFrame(columns=["study", "level", "against", *_ESTIMATE, "n"])
+    table = _whose(study.students).merge(pd.concat(found), on="id")
+    return _over_models(table, ["study", "level", "against"])
 
 
 def n_models(study: Study) -> int:
@@ -1066,9 +1247,9 @@ def _possible() -> dict[str, Iterable[str]]:
     """What columns may hold, also where a study does not have it."""
     return {
         "measure": [*measures.known(), "probed", "dimension 1", "dimension 2"],
-        "variant": [*VARIANTS, *TARGETS, "all", "both"],
+        "variant": [*VARIANTS, *TARGETS, ALL, "both"],
         "source": [PEOPLE, *VARIANTS, *TARGETS],
-        "part": [*PARTS, "halves"],
+        "part": [*PARTS, "halves", LAST, " minus ".join(reversed(HALVES))],
         "family": families.names(),
     }
 
@@ -1078,7 +1259,7 @@ def shown(
     rows: Mapping[str, Mapping[str, str]],
     columns: Mapping[str, Mapping[str, str]],
     *,
-    form: str = "{0}, {0.sign}",
+    form: str = "{0}",
 ) -> pd.DataFrame:
     """Estimates of a table in words, for a page.
 
@@ -1124,19 +1305,29 @@ def _paired_deltas(
 
 
 def _by_factor(study: Study) -> pd.DataFrame:
-    """Alignment at the last layer: one row a model, seed, measure and factor, with its level."""
-    table = _counted(layer_measures(study))
+    """Alignment at the last layer: one row a model, seed, measure, set and factor, with its level.
+
+    Each row is there twice: among models of its variant, and among all.
+    """
+    table = _counted(_of_layers(study))
+    table["judgments"] = table["judgments"].replace("", next(iter(pipeline.judged(study).sets)))
     probed = (table["measure"] == "held_out_odd_one_out") & (table["space"] == PROBE)
     table.loc[probed, "measure"] = "probed"
     zero_shot = table["measure"].isin(["odd_one_out", "rsa"]) & (table["space"] == ORIGINAL)
     table = table[(table["depth"] == 1) & (probed | zero_shot)]
+    known = table["objective"] != UNKNOWN
+    table["supervision"] = np.where(table["objective"] == LABELS, "supervised", "self-supervised")
+    table["supervision"] = table["supervision"].where(known)
     tables = []
-    for factor in study.models[0].attributes:
+    for factor in (*study.models[0].attributes, "supervision"):
         if factor != "family":
-            order = dict.fromkeys(model.attributes[factor] for model in study.models)
-            level = pd.Categorical(table[factor], [*order])
-            by_level = table.assign(factor=factor, level=level).sort_values("level", kind="stable")
-            tables.append(by_level.astype({"level": str}))
+            order = table[factor].dropna().unique()
+            level = pd.Categorical(table[factor], order)
+            by_level = table.assign(factor=factor, level=level).dropna(subset="level")
+            by_level = by_level.sort_values("level", kind="stable").astype({"level": str})
+            tables.append(
+                by_level.assign(variant=ALL) if factor == "variant" else _and_all(by_level)
+            )
     return pd.concat(tables)
 
 
@@ -1183,6 +1374,11 @@ def _in_parts(table: pd.DataFrame, parts: Iterable[str]) -> pd.DataFrame:
 def _counted(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of models that estimates take in."""
     return table[table["counted"]].copy()
+
+
+def _and_all(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows again as those of models of all variants, which come first."""
+    return pd.concat([table.assign(variant=ALL), table], ignore_index=True)
 
 
 def _levels(table: pd.DataFrame, by: str) -> Iterator[tuple[str, pd.DataFrame]]:

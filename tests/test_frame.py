@@ -268,6 +268,8 @@ FLOORS = [
     "study",
     "pipeline",
     "tables",
+    "claims",
+    "reports",
     "book",
     "plan",
     "cli",

@@ -5,7 +5,7 @@ touches no other file of the package.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -13,11 +13,15 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 from safetensors.numpy import load_file, save_file
 
 PATH = "path"
 """The label column that holds the file of an image."""
+
+PIXELS = 32
+"""Height and width of images whose pixels are features."""
 
 
 def beside_the_study_file(path: Path, info: ValidationInfo) -> Path:
@@ -81,6 +85,18 @@ class Judgments(NamedTuple):
             similarity[np.ix_(rows, rows)] = self.similarity
         return self._replace(triplets=rows[self.triplets], similarity=similarity)
 
+    def moved(self, place: np.ndarray) -> "Judgments":
+        """The same, of other images: what was judged of row i is said of row `place[i]`."""
+        similarity, dimensions = self.similarity, self.dimensions
+        if similarity is not None:
+            similarity = np.empty_like(similarity)
+            similarity[np.ix_(place, place)] = self.similarity
+        if dimensions is not None:
+            dimensions = np.empty_like(dimensions)
+            dimensions[place[: len(dimensions)]] = self.dimensions
+        triplets = place[self.triplets]
+        return self._replace(triplets=triplets, similarity=similarity, dimensions=dimensions)
+
 
 class Human(NamedTuple):
     """What is known of the test images, and what people judged of the reference images.
@@ -104,6 +120,9 @@ class Human(NamedTuple):
         its typeface; by default each stands alone.
     people : DataFrame, optional
         One row a person, and what is known of them: a column a question, as answered.
+    measured : ndarray of int, optional
+        Rows of the test images that are measured, where not all are; `shown` and `categories` are
+        of these.
     """
 
     names: list[str]
@@ -113,6 +132,7 @@ class Human(NamedTuple):
     concepts: list[str] | None = None
     groups: list[str] | None = None
     people: pd.DataFrame | None = None
+    measured: np.ndarray | None = None
 
     @property
     def judgments(self) -> Judgments:
@@ -184,12 +204,48 @@ class Human(NamedTuple):
             named["groups"] = None  # each stands alone
         return self._replace(sets=sets, **named)
 
+    def fewer(self, share: float) -> "Human":
+        """With this share of the test images of each concept, drawn at random, one at least."""
+        rng, rows = np.random.default_rng(0), []
+        for of_concept in _rows_of(self.concept.codes[self.shown]):
+            n = max(1, round(share * len(of_concept)))
+            rows += rng.choice(of_concept, n, replace=False).tolist()
+        measured = np.sort(np.array(rows))
+        categories = self.categories.iloc[measured].reset_index(drop=True)
+        return self._replace(shown=self.shown[measured], categories=categories, measured=measured)
+
+    def shuffled(self) -> "Human":
+        """As if others had been judged: a null for all that is said of people.
+
+        Of each set of judgments, the reference images change places at random, within the groups
+        that are held out together; concepts change their categories. How often people agree, how
+        many categories there are, and how large they are stays as it is.
+        """
+        rng = np.random.default_rng(0)
+        groups = np.zeros(len(self.names)) if self.groups is None else self.held_together
+        sets = {}
+        for name, judged in self.sets.items():
+            place = np.arange(len(groups))
+            among = np.isin(place, judged.triplets)
+            for rows in _rows_of(np.where(among, groups, -1)):
+                if among[rows[0]]:
+                    place[rows] = rng.permutation(rows)
+            sets[name] = judged.moved(place)
+        concept = self.concept.codes[self.shown]
+        shown, first = np.unique(concept, return_index=True)
+        dealt = np.zeros(concept.max() + 1, int)
+        dealt[shown] = rng.permutation(first)
+        categories = self.categories.iloc[dealt[concept]].reset_index(drop=True)
+        return self._replace(sets=sets, categories=categories)
+
     def save(self, folder: Path) -> None:
         """Write it into a folder."""
         self.categories.to_parquet(folder / "categories.parquet")
         if self.people is not None:
             self.people.to_parquet(folder / "people.parquet")
         arrays = {"shown": self.shown}
+        if self.measured is not None:
+            arrays["measured"] = self.measured
         about: dict[str, Any] = {name: getattr(self, name) for name in ("names", *_GROUPED)}
         about["sets"] = {}
         for name, judged in self.sets.items():
@@ -217,7 +273,14 @@ class Human(NamedTuple):
         grouped = {name: about[name] for name in _GROUPED}
         file = folder / "people.parquet"
         people = pd.read_parquet(file) if file.exists() else None
-        return cls(about["names"], arrays["shown"], categories, sets, **grouped, people=people)
+        known = {**grouped, "people": people, "measured": arrays.get("measured")}
+        return cls(about["names"], arrays["shown"], categories, sets, **known)
+
+
+def _rows_of(codes: np.ndarray) -> list[np.ndarray]:
+    """The rows of each code, in the order of the codes."""
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
 
 
 class Stimuli(BaseModel):
@@ -247,6 +310,8 @@ class Stimuli(BaseModel):
         Whether ready-made features of the test images have those that people judged.
     DATA : str
         What it says of the training data of these models.
+    PLAIN : tuple of str
+        What `plain_features` has: baselines for whatever a model makes of the images.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -268,6 +333,7 @@ class Stimuli(BaseModel):
     TASKS: ClassVar[bool] = False
     FEATURES: ClassVar[bool] = True
     DATA: ClassVar[str] = ""
+    PLAIN: ClassVar[tuple[str, ...]] = ("pixels",)
 
     kind: str
     seed: int = Field(0, ge=0)
@@ -319,6 +385,20 @@ class Stimuli(BaseModel):
         """
         raise NotImplementedError
 
+    @staticmethod
+    def plain_features(name: str, images: Sequence[Any]) -> np.ndarray:
+        """Features that no model is needed for, by their name in `PLAIN`, a row an image.
+
+        "pixels" are all values of the image, which is made smaller where it is larger than
+        `PIXELS` on a side.
+        """
+        size = (PIXELS, PIXELS)
+        small = (
+            image if image.size == size else image.resize(size, Image.Resampling.BOX)
+            for image in map(_picture, images)
+        )
+        return np.stack([np.asarray(image, np.float32).ravel() for image in small]) / 255
+
     def human(self, of_test: pd.DataFrame, of_reference: pd.DataFrame) -> Human:
         """What people judged, from the labels of these two splits."""
         raise NotImplementedError
@@ -330,6 +410,11 @@ class Stimuli(BaseModel):
     def judgments_depend_on(self) -> Any:
         """All that `human` depends on but code and labels, as JSON."""
         return self.model_dump(mode="json")
+
+
+def _picture(image: Any) -> Image.Image:
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
+    return picture.convert("RGB")
 
 
 def kinds() -> list[str]:

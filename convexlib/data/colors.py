@@ -247,6 +247,7 @@ class Stimuli(data.Stimuli):
     TASKS: ClassVar = True
     FEATURES: ClassVar = False
     DATA: ClassVar = "coloured shapes"
+    PLAIN: ClassVar = ("pixels", "CIELAB")
 
     kind: Literal["colors"]
     train_per_hue: int = Field(ge=1)
@@ -288,6 +289,17 @@ class Stimuli(data.Stimuli):
             "shift": corruptions.joined(sets, "color_name"),
             "factors": (images, factors),
         }
+
+    @staticmethod
+    def plain_features(name: str, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Pixels, or the mean colour of each image: lightness, a* and b* in daylight (D65)."""
+        if name == "pixels":
+            return data.Stimuli.plain_features(name, images)
+        import colour
+
+        white = colour.RGB_COLOURSPACES["sRGB"].whitepoint
+        colors = colour.XYZ_to_Lab(colour.sRGB_to_XYZ(np.asarray(images) / 255), white)
+        return colors.mean(axis=(1, 2)).astype(np.float32)
 
     def judgments_depend_on(self) -> None:
         """Nothing: they stand in the code."""

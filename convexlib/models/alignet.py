@@ -215,7 +215,8 @@ def _fitted(
     X: np.ndarray, judged: Judgments, chosen: np.ndarray, options: Transform
 ) -> AlignmentTransform:
     threes, probabilities = soft_choices(judged, chosen)
-    return AlignmentTransform("global", lmbda=options.lmbda).fit(X, threes, probabilities)
+    transform = AlignmentTransform("global", lmbda=options.lmbda, max_iter=options.max_iter)
+    return transform.fit(X, threes, probabilities)
 
 
 def _accuracy(X: np.ndarray, chosen: np.ndarray) -> float:

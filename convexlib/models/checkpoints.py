@@ -113,11 +113,23 @@ def load_model(auto_class: Any, folder: Path | None, **options: Any) -> Any:
         return auto_class.from_pretrained(folder, **safe, **options)
 
 
-def load_for_images(folder: Path) -> nn.Module:
-    """The model of a checkpoint, or of one for images and text its tower for images."""
+def load_for_images(folder: Path, *, untrained: bool = False) -> nn.Module:
+    """The model of a checkpoint, or of one for images and text its tower for images.
+
+    Untrained, its weights are those that its architecture begins with, from seed 0.
+    """
+    config = load_config(folder)
     # Of a masked autoencoder nothing is masked.
-    options = {"mask_ratio": 0.0} if hasattr(load_config(folder), "mask_ratio") else {}
-    part = _tower(load_model(AutoModel, folder, **options))
+    options = {"mask_ratio": 0.0} if hasattr(config, "mask_ratio") else {}
+    if untrained:
+        with torch.random.fork_rng(), quiet():
+            torch.manual_seed(0)
+            model = AutoModel.from_config(config, trust_remote_code=False, dtype=torch.float32)
+        for name, value in options.items():
+            setattr(model.config, name, value)
+        part = _tower(model)
+    else:
+        part = _tower(load_model(AutoModel, folder, **options))
     part.name_or_path = str(folder)  # which a tower does not know
     return part
 

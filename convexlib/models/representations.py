@@ -129,15 +129,17 @@ def write(
     precision: Precision,
     batch_size: int | None = None,
     only: int | None = None,
+    untrained: bool = False,
 ) -> None:
     """What `extract` does with a folder, of a checkpoint that `checkpoints.locate` gave.
 
-    Where `only` one layer is asked for, by its number, it is layer 0 of what is written.
+    Where `only` one layer is asked for, by its number, it is layer 0 of what is written. Of an
+    `untrained` model the weights are not those of the checkpoint, but random.
     """
     folder.mkdir(parents=True, exist_ok=True)
     done = _n_written(folder, precision)
     if done < len(images):
-        model = _Model(checkpoint, pooling, precision)
+        model = _Model(checkpoint, pooling, precision, untrained=untrained)
         device = torch.cuda.get_device_name() if model.on_gpu else "cpu"
         made = {"device": device, "precision": precision}
         for layers in model.batches(images, done, batch_size, folder.name):
@@ -233,12 +235,14 @@ class _Prepared(Dataset):
 class _Model:
     """A checkpoint that is ready to be asked for its pooled hidden states."""
 
-    def __init__(self, folder: Path, pooling: Pooling, precision: Precision) -> None:
+    def __init__(
+        self, folder: Path, pooling: Pooling, precision: Precision, *, untrained: bool = False
+    ) -> None:
         self.device = best()
         self.on_gpu = self.device.type == "cuda"
         self.n_workers = _n_workers(self.device)
         self.processor = load_processor(folder)
-        self.model = load_for_images(folder).to(self.device).eval()
+        self.model = load_for_images(folder, untrained=untrained).to(self.device).eval()
         self.pooling, self.precision = pooling, precision
         self.name = f"model {str(folder)!r} of type {self.model.config.model_type!r}"
         self.class_token_apart = pooling == "cls" and _keeps_class_token_apart(self.model)
@@ -357,7 +361,7 @@ class _Model:
     def _states(self, pixels: Tensor, precision: Precision, **options: bool) -> Any:
         in_16_bits = mixed(self.device, enabled=precision == "mixed")
         try:
-            with torch.inference_mode(), in_32_bits(), in_16_bits:
+            with torch.no_grad(), in_32_bits(), in_16_bits:
                 outputs = self.model(pixel_values=pixels, output_hidden_states=True, **options)
         except Exception as error:
             if _is_out_of_memory(error):
