@@ -1,8 +1,8 @@
 """What the papers claim, and what of it holds in a study.
 
-The claims stand in `claims.yaml` at the top of the project, each with the number of a table that it
-is judged by, and the margin. A verdict looks at how large an effect is and at its 95 % interval, and
-never at a p-value. What is judged is stored, with each of the settings that a study tries.
+The claims stand in `claims.yaml` at the top of the project, each with the number of a table that
+it is judged by, and the margin. A verdict looks at how large an effect is and at its 95 % interval,
+and never at a p-value. What is judged is stored, with each of the settings that a study tries.
 """
 
 import json
@@ -333,10 +333,10 @@ class Verdicts(NamedTuple):
             name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""])
             for name in cls._fields[:3]
         }
-        texts = {"part": "", "group": "", "turned": "", "unsure": "", "joined": "", "null": ""}
+        texts = ("part", "group", "turned", "unsure", "joined", "null")
         for name in ("rows", "verdicts"):
-            known = {key: "" for key in texts if key in found[name]}
-            found[name] = found[name].fillna(known)
+            known = [key for key in texts if key in found[name]]
+            found[name][known] = found[name][known].astype(object).fillna("")
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         return cls(**found, about=about)
 
@@ -521,10 +521,12 @@ def compared(here: Verdicts, published: Verdicts) -> Comparison:
         kept = ["what", "part", "value", "ci_low", "ci_high"]
         sides.append(pd.concat([of_claims[kept], of_models[kept]]))
     numbers = sides[0].merge(sides[1], on=["what", "part"], suffixes=("", "_published"))
+    numbers = numbers.astype(dict.fromkeys(numbers.columns[2:], float))
     halves = [
         (numbers[f"ci_high{end}"] - numbers[f"ci_low{end}"]) / 2 for end in ("", "_published")
     ]
-    allowed = np.hypot(*halves).fillna(TOLERANCE).clip(lower=1e-3)  # what rounding leaves
+    allowed = (halves[0] ** 2 + halves[1] ** 2) ** 0.5
+    allowed = allowed.fillna(TOLERANCE).clip(lower=1e-3)  # which rounding leaves
     apart = (numbers["value"] - numbers["value_published"]).abs()
     found = pd.DataFrame(
         {

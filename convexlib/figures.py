@@ -138,6 +138,7 @@ def curves(
     if table.empty:
         return _say(missing)
     units = [units] if isinstance(units, str) else units
+    baselines = None if baselines is None else baselines.reset_index(drop=True)
     drawn = _dressed(table, units=units, **looks)
     grey = table.head(0) if behind is None else behind.assign(**dict.fromkeys(band, np.nan))
     everything = pd.concat([_dressed(grey, {"color": _GREY}, units=units, **looks), drawn])

@@ -219,7 +219,7 @@ def transforms(study: Study, model: Model) -> Result:
         _fit,
         {
             "representations": representations(study, model),
-            "human": human(study),
+            "human": human(study.of_all_images),
             "options": study.file.measures.transform,
             "model": model.id,
         },
@@ -233,15 +233,17 @@ def measure(study: Study, model: Model, name: str) -> Result:
     """What a file of `measures` measures at every layer of a model."""
     settings, writer = study.file.measures, _measure
     reached = dependencies.of_name(f"convexlib.measures.{name}", "rows").code
+    of_images = "convexlib.layers.convexity" in reached
     inputs = {
         "representations": representations(study, model),
-        "human": human(study),
-        "similarity": settings.similarity,
+        "human": human(study if of_images else study.of_all_images),
         "name": name,
         "model": model.id,
     }
-    if "convexlib.layers.convexity" in reached:
+    if of_images:
         inputs |= {"n_neighbors": settings.n_neighbors, "pairs": settings.pairs}
+    if not of_images or reached.keys() & {"convexlib.layers.scores", "convexlib.layers.rsa"}:
+        inputs["similarity"] = settings.similarity
     if reached.keys() & {"convexlib.layers.fitted_to", "convexlib.layers.first_fold"}:
         inputs["options"] = settings.transform
     if "convexlib.layers.task" in reached:
@@ -265,6 +267,8 @@ def all_measures(study: Study) -> dict[str, dict[str, Result]]:
     chosen = study.measures or measures.of_every_model()
     if not study.stimuli.TASKS:
         chosen = [name for name in chosen if not _needs_tasks(name)]
+    if study.n_sets == 1:
+        chosen = [name for name in chosen if name not in measures.OF_SEVERAL_SETS]
     return {model.id: {n: measure(study, model, n) for n in chosen} for model in study.models}
 
 

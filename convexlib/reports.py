@@ -1,7 +1,6 @@
 """What claims came to, in words: for pages and for the last lines of a run."""
 
 import html
-from collections.abc import Mapping
 
 import pandas as pd
 from IPython.display import HTML, Markdown
@@ -108,7 +107,7 @@ def margins() -> Markdown:
 
 
 def overview(study: Study) -> HTML:
-    """All claims with what was published and the verdict on each study, and under a fold the rest."""
+    """All claims with the verdict on each study, and under a fold what it rests on."""
     by_study = claims.across(study)
     ledger, found = claims.ledger(), claims.of(study)
     parts = [_legend()]
@@ -232,8 +231,8 @@ def agreement(study: Study) -> list[str]:
     verdicts, numbers = found.verdicts, found.numbers
     lines = [
         f"Held against the results released on {found.about['date']} (version "
-        f"{found.about['version']}): {verdicts['agrees'].sum()} of {len(verdicts)} verdicts are the "
-        f"same, and {numbers['agrees'].sum():,} of {len(numbers):,} numbers agree within their "
+        f"{found.about['version']}): {verdicts['agrees'].sum()} of {len(verdicts)} verdicts are "
+        f"the same, and {numbers['agrees'].sum():,} of {len(numbers):,} numbers agree within their "
         "intervals."
     ]
     lines += [

@@ -28,7 +28,6 @@ from scipy import linalg, optimize, special, stats
 from convexlib import checks
 
 MINUS = "\N{MINUS SIGN}"
-SIGNIFICANT = 0.05
 
 FEWEST_POINTS = 5
 """Points below which a correlation is not given."""
@@ -64,17 +63,6 @@ class Estimate(NamedTuple):
             return "not measured here"
         text = f"{self.value:z.2f} [{self.ci_low:z.2f}, {self.ci_high:z.2f}]"
         return text.replace("nan, nan", "no interval").replace("-", MINUS)
-
-    @property
-    def sign(self) -> str:
-        """For prose: on which side of zero the interval lies, and whether the test agrees."""
-        if np.isnan(self.ci_low):
-            return "of unknown sign"
-        if self.ci_low <= 0 <= self.ci_high:
-            return "not distinguishable from zero"
-        side = "above zero" if self.ci_low > 0 else "below zero"
-        but = ", but not once corrected for all tests" if self.p_value >= SIGNIFICANT else ""
-        return side + but
 
 
 def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:

@@ -45,12 +45,12 @@ CONCLUSIVE = (
     "rsa",
     "transformed_convexity",
     "other_half_odd_one_out",
-    "held_out_convexity",
     "held_out_odd_one_out",
-    "carried_over",
-    "lda",
 )
-"""What is measured of a study with other settings: files of `measures`, on which claims rest."""
+"""What is measured of a study with other settings: files of `measures`, on which claims rest.
+
+Without those that take longest: held-out convexity, learned names, and what carries over.
+"""
 
 OF_STUDENTS = ("convexity", "disagreement", *OF_ALIGNET)
 """What is measured of the students of AligNet and of the models that they were made of."""
@@ -202,7 +202,7 @@ class StudyFile(BaseModel):
                 _fits(self.stimuli, self.with_settings(name).measures)
             except ValueError as error:
                 said = error.errors()[0] if isinstance(error, ValidationError) else None
-                key = ".".join(["sensitivity", name, *map(str, said["loc"])] if said else [name])
+                key = ".".join(["sensitivity", name, *map(str, said["loc"] if said else ())])
                 raise ValueError(f"{key}: {said['msg'] if said else error}") from error
         return self
 
@@ -305,6 +305,15 @@ class Study:
         alike = (v.suffix for v in self.variations.values() if v.file.measures.pooling == pooling)
         suffix = next(alike, f"-{pooling}")
         return replace(self, file=file, suffix=suffix, varied_of=self.origin)
+
+    @cached_property
+    def of_all_images(self) -> "Study":
+        """The same study of all test images: what is asked of judgments alone is asked of it."""
+        settings = self.file.measures
+        if settings.share_of_images == 1:
+            return self
+        every = settings.model_copy(update={"share_of_images": 1.0})
+        return replace(self, file=self.file.model_copy(update={"measures": every}))
 
     @cached_property
     def variations(self) -> dict[str, "Study"]:

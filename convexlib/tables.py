@@ -173,7 +173,7 @@ def _of_layers(study: Study) -> pd.DataFrame:
 
 
 def by_pooling(study: Study, table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:
-    """A table of the study by each of the poolings that it compares, and pooling, which it is."""
+    """A table of the study by each of its poolings, and pooling, which it is."""
     pooled = [table(each).assign(pooling=name) for name, each in study.poolings.items()]
     return pd.concat(pooled, ignore_index=True)
 
@@ -464,10 +464,10 @@ def carried_over(study: Study) -> pd.DataFrame:
     DataFrame
         One row a part, variant ("all", too), space, set that it was fitted to (source) and set that
         it is judged on (target), and elsewhere, whether that is another: value, the gain over the
-        original space on the very same triplets, with the columns of `transform_summary`. Spaces are "global" and, fitted to choices that were
-        shuffled, "global shuffled". On its own set, what folds hold out; and
-        where a concept has several reference images, target is also `UNSEEN`, concepts that a
-        transform was not fitted to.
+        original space on the very same triplets, with the columns of `transform_summary`. Spaces
+        are "global" and, fitted to choices that were shuffled, "global shuffled". On its own set,
+        what folds hold out; and where a concept has several reference images, target is also
+        `UNSEEN`, concepts that a transform was not fitted to.
     """
     table = _measured(study)
     table = table[table["kind"] == FITTED_TO]

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from convexlib import data
 from convexlib.data import colors
 
 MID_GREY = 128
@@ -281,3 +283,26 @@ def test_reference_images_are_the_same_every_time() -> None:
 def test_labels_survive_a_parquet_file(tmp_path: Path) -> None:
     LABELS.to_parquet(tmp_path / "labels.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "labels.parquet"), LABELS)
+
+
+def test_plain_features_are_pixels_and_the_mean_colour() -> None:
+    images, labels = colors.generate(2, seed=0)
+    pixels = colors.Stimuli.plain_features("pixels", images)
+    np.testing.assert_allclose(pixels, images.reshape(len(images), -1) / 255, atol=1e-6)
+    lab = colors.Stimuli.plain_features("CIELAB", images)
+    assert lab.shape == (len(images), 3)
+    assert (lab[:, 0] > 0).all()
+    assert (lab[:, 0] < 100).all()
+    grey = np.full((1, 32, 32, 3), 128, np.uint8)
+    np.testing.assert_allclose(
+        colors.Stimuli.plain_features("CIELAB", grey), [[53.585, 0, 0]], atol=0.01
+    )
+    red, violet = (lab[labels["hue"] == hue].mean(axis=0) for hue in (674, 434))
+    assert red[2] > violet[2]  # b*: from blue to yellow
+
+
+def test_pixels_of_larger_images_are_means_over_blocks() -> None:
+    large = np.zeros((1, 64, 64, 3), np.uint8)
+    large[:, ::2] = 200
+    features = data.Stimuli.plain_features("pixels", [Image.fromarray(large[0])])
+    np.testing.assert_allclose(features, np.full((1, 32 * 32 * 3), 100 / 255), atol=0.01)

@@ -885,3 +885,28 @@ def test_rows_that_are_alike_but_for_rounding_have_no_near_and_far(measure: Call
         X = (X + noise * np.spacing(abs(X))).astype(dtype)
         with pytest.raises(ValueError, match="X has the same values in all 8 rows"):
             measure(X, list("aabbaabb"), n_neighbors=2)
+
+
+@pytest.mark.parametrize("average", ["macro", None])
+def test_among_joined_pairs_the_score_is_that_of_all_over_the_share_of_these(
+    average: str | None,
+) -> None:
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(20, 3)), rng.normal(size=(20, 3)) + 50])
+    labels = rng.integers(0, 3, len(X))
+    options = {"n_neighbors": 3, "average": None}
+    every = graph_convexity_score(X, labels, **options)
+    share = connected_share(X, labels, **options)
+    assert (share < 1).all()
+    joined = graph_convexity_score(X, labels, pairs="joined", n_neighbors=3, average=average)
+    np.testing.assert_allclose(joined, (every / share).mean() if average else every / share)
+
+
+def test_where_no_pair_is_joined_there_is_no_score_of_joined_pairs() -> None:
+    line, labels = np.array([[0.0], [1.0], [9.0], [10.0]]), list("abab")
+    for average in ("macro", "micro"):
+        options = {"n_neighbors": 1, "average": average}
+        assert graph_convexity_score(line, labels, **options) == 0
+        assert np.isnan(graph_convexity_score(line, labels, pairs="joined", **options))
+    with pytest.raises(ValueError, match="pairs is 'some'"):
+        graph_convexity_score(line, labels, pairs="some", n_neighbors=1)

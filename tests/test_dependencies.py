@@ -321,14 +321,20 @@ FITTED = {
     *("measures/other_half_odd_one_out", "measures/transformed_convexity"),
 }
 CARRIED = "measures/carried_over"  # fits transforms of its own
-PAGES = {"notebooks", "site"}
+PAGES = {"claims", "notebooks", "site"}
+NOT_PLAIN = {"not plain"}  # features that no model is needed for
 # Pages reach whatever makes results, but for the one that shows images and judgments alone.
 REACH_MODELS = {f"notebooks/{name}" for name in book.notebooks(studies.load(str(TINY)))}
-REACH_MODELS = REACH_MODELS - {"notebooks/colour_study"} | {"site"}
+REACH_MODELS = REACH_MODELS - {"notebooks/colour_study"} | {"claims", "site"}
 MEASURED = MEASURES | PAGES
 LEARNED = {"transforms", *MEASURED}
 SEEN = {"representations", *LEARNED}
-TRAINED = {"models", *SEEN}
+TRAINED = {"models", *SEEN, *NOT_PLAIN}
+JUDGED = PAGES - {"notebooks"} | {
+    f"notebooks/{name}"
+    for name in book.notebooks(studies.load(str(TINY)))
+    if "cv.reports." in book._source(name).read_text()
+}
 
 EDITS = {
     "measures.rsa rows": {"measures/rsa", *PAGES},
@@ -347,8 +353,9 @@ EDITS = {
     "transforms fit_each": {"transforms", *FITTED, CARRIED, *PAGES},
     "fitting _choices": {"transforms", *FITTED, CARRIED, *PAGES},
     "lbfgs _along": {"transforms", *FITTED, CARRIED, *PAGES},
-    "data.colors Stimuli.splits": {"stimuli", "judgments", *TRAINED},
-    "data.colors _inside_star": {"stimuli", "judgments", *TRAINED},
+    "data.colors Stimuli.splits": {"stimuli", "judgments", *TRAINED} - NOT_PLAIN,
+    "data.colors _inside_star": {"stimuli", "judgments", *TRAINED} - NOT_PLAIN,
+    "data.colors Stimuli.plain_features": {"plain", *PAGES},
     "data.colors Stimuli.human": {"judgments", *LEARNED},
     "data.colors human_triplets": {"judgments", *LEARNED},
     "data.things Stimuli.splits": set(),
@@ -361,20 +368,23 @@ EDITS = {
     "models.alignet teach": REACH_MODELS,
     "measures.few_shot rows": REACH_MODELS - {"notebooks/training"},
     "models.training train": TRAINED,
-    "models.representations write": SEEN,
+    "models.representations write": SEEN | NOT_PLAIN,
     "models.representations load": LEARNED,
-    "pipeline _represent": SEEN,
-    "alignment noise_ceiling": set(),
+    "pipeline _represent": SEEN | NOT_PLAIN,
+    "pipeline _represent_plainly": {"plain", *REACH_MODELS},
+    "data Human.shuffled": {"judgments", *LEARNED},
+    "alignment noise_ceiling": JUDGED,  # of levels of abstraction
     "alignment fit_temperature": {"measures/temperature", "measures/disagreement", *PAGES},
     "statistics r_squared": {"notebooks/concept_space", "site"},
-    "tables gains": {"notebooks/probing", "notebooks/transform_effects", "site"},
+    "claims judged": JUDGED,
+    "tables gains": JUDGED,
     "figures forest": {
         *("notebooks/concept_space", "notebooks/convexity_vs_alignment", "notebooks/probing"),
         "site",
     },
     "store is_whole": PAGES,  # notebooks look for their tables
-    "study load": PAGES,
-    "book _execute": PAGES,
+    "study load": PAGES - {"claims"},
+    "book _execute": PAGES - {"claims"},
     "book _render": {"site"},
     "cli make": set(),
 }
@@ -384,8 +394,12 @@ def matches(name: str, expected: set[str]) -> bool:
     """Whether a result is of what is expected, as kind, kind and name, or ``kind of family``."""
     kind, _, rest = name.partition("/")
     kind = f"{kind}/{rest.partition('/')[0]}" if kind == "measures" else kind
+    kind = "judgments" if kind.startswith("judgments") else kind
     family = rest.rpartition("/")[2].partition("-")[0]
-    return bool({name, kind, f"{kind} of {family}"} & expected)
+    if is_plain := family in ("pixels", "CIELAB"):
+        expected = expected if NOT_PLAIN.isdisjoint(expected) else set()
+    kinds = {name, kind, f"{kind} of {family}"} | ({"plain"} if is_plain else set())
+    return bool(kinds & expected)
 
 
 @pytest.mark.parametrize("edit", EDITS)

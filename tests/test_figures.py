@@ -365,3 +365,33 @@ def test_below_each_of_three_objects_stands_how_often_it_is_odd() -> None:
     assert [text.get_text() for text in figure.axes[1].texts] == ["b2", "d2", "o2"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["people", "pretrained"]
     assert figures.odd_shares(pd.DataFrame(rows).head(0)).axes[0].texts
+
+
+def test_baselines_are_grey_and_stand_in_their_rows_or_in_all() -> None:
+    table = made_up()
+    of_oak = (table["family"] == "oak") & (table["measure"] == table["measure"].iloc[0])
+    untrained = table[of_oak].drop_duplicates("depth")
+    untrained = untrained.assign(variant="untrained", model="oak-untrained")
+    plain = untrained.head(1).assign(family="pixels", variant="plain", model="pixels", value=0.3)
+    figure = figures.curves(table, baselines=pd.concat([untrained, plain]))
+    drawn = {ax: [line for line in ax.lines if line.get_gid() == "baseline"] for ax in figure.axes}
+    counts = sorted(len(lines) for lines in drawn.values())
+    assert counts == [0, 0, 1, 2]  # of the other measure; elm, where pixels are; oak
+    for line in (line for lines in drawn.values() for line in lines):
+        assert to_hex(line.get_color()) == to_hex("0.45")
+        if len({*line.get_ydata()}) == 1:
+            assert set(line.get_ydata()) == {0.3}
+            assert set(line.get_xdata()) == {table["depth"].min(), table["depth"].max()}
+    (legend,) = figure.legends
+    assert {"untrained", "pixels"} <= {text.get_text() for text in legend.get_texts()}
+
+
+def test_verdicts_have_a_sign_each_and_no_sign_where_none_was_made() -> None:
+    table = pd.DataFrame(
+        [("size", "own", "holds"), ("size", "other", "fails"), ("data", "own", "fails")],
+        columns=["claim", "setting", "verdict"],
+    )
+    (ax,) = figures.verdicts(table, signs={"holds": "+", "fails": "x"}).axes
+    assert [text.get_text() for text in ax.texts] == ["+", "x", "x"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["size", "data"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["own", "other"]

@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from scipy import stats
+from scipy.spatial.distance import cdist
 
 from convexlib import layers, measures
 from convexlib.alignment import (
@@ -25,7 +27,7 @@ from convexlib.concepts import nonmetric_mds, predicted_dimensions
 from convexlib.convexity import graph_convexity_score
 from convexlib.data import Human, Judgments
 from convexlib.layers import ORIGINAL, Layer, NotMeasuredWarning
-from convexlib.measures import carried_over
+from convexlib.measures import carried_over, convexity
 from convexlib.measures.dimensions import PREDICTED
 from convexlib.settings import Measures
 from convexlib.transforms import AlignmentTransform
@@ -838,3 +840,69 @@ def test_uncertainty_is_measured_where_triplets_repeat() -> None:
     assert measured(X, reference, people(), only=["disagreement", "rsa"])["measure"].tolist() == [
         "rsa"
     ]
+
+
+def test_a_share_of_the_images_is_measured_and_the_judgments_stay() -> None:
+    human, (X, reference) = people(), a_layer()
+    fewer = human.fewer(0.5)
+    assert len(fewer.measured) == len(fewer.shown) == len(fewer.categories)
+    assert set(np.bincount(fewer.shown)) == {round(N_IMAGES / 2)}
+    np.testing.assert_array_equal(fewer.shown, human.shown[fewer.measured])
+    layer = layers.Layer.of(X, reference, fewer)
+    np.testing.assert_array_equal(layer.X, X[fewer.measured])
+    np.testing.assert_array_equal(layer.reference, reference)
+    assert fewer.sets == human.sets
+    assert len(human.fewer(0.01).shown) == N_CONCEPTS  # one each at least
+
+
+def test_shuffled_labels_keep_how_often_people_agree_and_how_large_categories_are() -> None:
+    human = people()
+    dealt = human.shuffled()
+    judged, before = dealt.judgments, human.judgments
+    assert (judged.triplets != before.triplets).any()
+    assert (dealt.categories.to_numpy() != human.categories.to_numpy()).any()
+    per_concept = dealt.categories.groupby(dealt.shown).nunique()
+    assert (per_concept == 1).all(axis=None)  # images of a concept stay together
+    assert sorted(dealt.categories.sum()) == sorted(human.categories.sum())
+    # Judgments by one method still say the same as those by the other.
+    triplets = triplets_from_similarity(judged.similarity)
+    assert {(*sorted(t[:2]), t[2]) for t in triplets.tolist()} == {
+        (*sorted(t[:2]), t[2]) for t in judged.triplets.tolist()
+    }
+    distances = cdist(judged.dimensions, judged.dimensions)
+    own = cdist(before.dimensions, before.dimensions)
+    assert sorted(distances.ravel()) == pytest.approx(sorted(own.ravel()))
+    (i, j), place = judged.triplets[0, :2], before.triplets[0, :2]
+    assert judged.similarity[i, j] == before.similarity[place[0], place[1]]
+
+
+def test_shuffled_judgments_stay_within_the_groups_that_are_held_out() -> None:
+    groups = [f"group {number % 2}" for number in range(N_CONCEPTS)]
+    within = [t for t in on_a_plane().triplets.tolist() if len({k % 2 for k in t}) == 1]
+    human = people(triplets=np.array(within))._replace(groups=groups)
+    dealt = human.shuffled().judgments.triplets
+    assert (dealt != human.judgments.triplets).any()
+    np.testing.assert_array_equal(dealt % 2, human.judgments.triplets % 2)
+
+
+def test_human_judgments_of_fewer_images_are_read_as_they_were_written(tmp_path: Path) -> None:
+    fewer = people().fewer(0.5)
+    fewer.save(tmp_path)
+    np.testing.assert_array_equal(Human.load(tmp_path).measured, fewer.measured)
+    people().save(tmp_path)
+    assert Human.load(tmp_path).measured is None
+
+
+def test_convexity_is_among_joined_pairs_where_it_is_asked_for() -> None:
+    X, reference = a_layer(noise=0.02)
+    options = {"n_neighbors": 3}
+    every, joined = (
+        {row.measure: row.value for row in convexity.rows(layer) if not row.kind}
+        for layer in (
+            layers.Layer.of(X, reference, people(), pairs=pairs, **options)
+            for pairs in ("all", "joined")
+        )
+    )
+    assert every["connected_pairs"] < 1
+    assert joined["convexity"] > every["convexity"]
+    assert joined["connected_pairs"] == every["connected_pairs"]

@@ -12,14 +12,18 @@ from tests.conftest import TINY
 
 
 def test_what_is_missing_is_told_by_kind_and_timed_by_what_was_made(vits: studies.Study) -> None:
-    model = vits.models[0]
     pipeline.stimuli(vits).get()
     lines = {line.kind: line for line in plan.plan(vits)}
     assert lines["stimuli"].missing == 0
     assert lines["models"].results == len(vits.models)
-    assert lines["measures"].results == len(vits.models) * len(
-        pipeline.all_measures(vits)[model.id]
-    )
+    every = [vits, vits.baselines, *vits.variations.values()]
+    measured = {
+        result.folder
+        for study in every
+        for results in pipeline.all_measures(study).values()
+        for result in results.values()
+    }
+    assert lines["measures"].results == len(measured)
     assert lines["notebooks"].missing == lines["notebooks"].results
     for line in lines.values():
         assert line.stored + line.missing == line.results

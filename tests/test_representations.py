@@ -434,3 +434,33 @@ def test_one_image_goes_through_a_model_that_can_be_used(checkpoint: Path) -> No
     representations.try_one(checkpoint)
     representations.try_one(checkpoint, pooling="cls")
     representations.try_one(checkpoint, IMAGES[0])
+
+
+def test_an_untrained_model_has_the_architecture_and_not_the_weights(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    options = {"pooling": "mean", "precision": "single"}
+    for name in ("one", "again"):
+        representations.write(checkpoint, IMAGES, tmp_path / name, untrained=True, **options)
+    representations.write(checkpoint, IMAGES, tmp_path / "trained", **options)
+    assert representations.n_layers(tmp_path / "one") == 4
+    for layer in range(4):
+        one, again, trained = (
+            representations.load(tmp_path / name, layer) for name in ("one", "again", "trained")
+        )
+        np.testing.assert_array_equal(one, again)
+        assert one.shape == trained.shape
+        assert not np.allclose(one, trained)
+
+
+def test_a_model_can_be_trained_where_another_was_represented(tmp_path: Path) -> None:
+    """transformers keeps positions between models, which must not be known to autograd as fixed."""
+    config = transformers.BeitConfig(
+        image_size=32, patch_size=8, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, use_relative_position_bias=True,
+    )  # fmt: skip
+    transformers.BeitModel(config).save_pretrained(tmp_path)
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+    cv.extract(tmp_path, IMAGES)
+    model = transformers.BeitModel(config).train()
+    model(torch.zeros(1, 3, 32, 32)).last_hidden_state.sum().backward()

@@ -674,7 +674,9 @@ def test_it_is_said_why_a_result_is_made(
     choice = [str(TINY), "measure_added-my-vit", "--models", str(vit)]
     code, written = convexlib("why", *choice)
     assert code == 0
-    assert len(written.splitlines()) == 1 + len(measures.of_every_model())  # and the fits
+    every = {line.split()[0] for line in written.splitlines()}
+    assert {"tiny/transforms/my-vit", "tiny/measures/convexity/my-vit-3-neighbours"} <= every
+    assert len(every) > 1 + len(measures.of_every_model())  # and the fits, and other settings
 
 
 def test_a_path_that_leads_nowhere_is_refused(mine: Path) -> None:
@@ -705,13 +707,17 @@ def test_a_study_without_training_lists_models_or_gives_it(mine: Path) -> None:
     assert [model.id for model in studies.load(path).models] == ["small"]
 
 
-def test_other_poolings_share_all_but_what_is_pooled() -> None:
+def test_other_poolings_share_all_but_what_is_pooled(tmp_path: Path) -> None:
     assert "pooling" not in book.notebooks(studies.load(str(TINY)))
-    study = studies.load(str(TINY), settings={"compared_poolings": ["mean", "tokens"]})
+    content = yaml.safe_load(TINY.read_text())
+    content["sensitivity"] = {"all tokens": {"pooling": "tokens"}}
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(content))
+    study = studies.load(str(path))
     assert "pooling" in book.notebooks(study)
     assert [*study.poolings] == ["mean", "tokens"]
     tokens, model = study.poolings["tokens"], study.models[0]
-    assert tokens is study.poolings["tokens"]
+    assert tokens is study.variations["all tokens"]
     assert pipeline.checkpoint(tokens, model).name == pipeline.checkpoint(study, model).name
     own = pipeline.representations(study.poolings["mean"], model)
     assert own.folder == pipeline.representations(study, model).folder
@@ -719,4 +725,51 @@ def test_other_poolings_share_all_but_what_is_pooled() -> None:
     assert pipeline.representations(tokens, model).fingerprint != mean.fingerprint
     assert [*pipeline.all_measures(tokens)[model.id]] == [*studies.CONCLUSIVE]
     made = {result.name for job in store.jobs(book.site(study)).values() for result in job.results}
-    assert f"tiny/measures/convexity/{model.id}-tokens" in made
+    assert f"tiny/measures/convexity/{model.id}-all-tokens" in made
+
+
+def test_other_settings_share_what_they_do_not_touch() -> None:
+    study = studies.load(str(TINY))
+    model = study.models[0]
+    assert [*study.variations] == [
+        *("3 neighbours", "joined pairs", "half of the images", "shuffled labels")
+    ]
+    for name, varied in study.variations.items():
+        assert pipeline.representations(varied, model) is pipeline.representations(study, model)
+        own, other = (pipeline.measure(each, model, "convexity") for each in (study, varied))
+        assert own.fingerprint != other.fingerprint
+        assert other.name == f"{own.name}-{name.replace(' ', '-')}"
+    neighbours = study.variations["3 neighbours"]
+    for measure in ("odd_one_out", "held_out_odd_one_out"):
+        assert pipeline.measure(neighbours, model, measure) is pipeline.measure(
+            study, model, measure
+        )
+    fewer = study.variations["half of the images"]
+    assert pipeline.human(fewer).name == "tiny/judgments-joined-half-of-the-images"
+
+
+@pytest.mark.parametrize(
+    ("sensitivity", "named"),
+    [
+        ({"a": {"n_neighbours": 5}}, "sensitivity.a.n_neighbours: "),
+        ({"a": {"n_neighbors": 0}}, "sensitivity.a.n_neighbors: "),
+        ({"a": {"n_neighbors": 5000}}, "sensitivity.a: measures.n_neighbors is 5000"),
+        ({"A b": {}, "a-b": {}}, "sensitivity has 'A b', whose letters"),
+        ({"?": {}}, "sensitivity has '?', whose letters"),
+    ],
+)
+def test_a_mistake_in_other_settings_is_named(
+    sensitivity: dict[str, Any], named: str, tmp_path: Path
+) -> None:
+    content = yaml.safe_load(TINY.read_text()) | {"sensitivity": sensitivity}
+    assert named in refusal(written(tmp_path, yaml.safe_dump(content)))
+
+
+def test_baselines_are_plain_features_and_an_untrained_model_of_each_family_and_size() -> None:
+    study = studies.load(str(TINY)).baselines
+    assert [model.id for model in study.models] == [
+        *("pixels", "CIELAB", "beit-base-untrained", "data2vec-base-untrained"),
+        "vit-base-untrained",
+    ]
+    assert not any(model.counted for model in study.models)
+    assert [*pipeline.all_measures(study)["pixels"]] == [*studies.OF_BASELINES]

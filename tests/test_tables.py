@@ -264,7 +264,9 @@ def test_people_stand_first_among_those_who_place_the_concepts(tiny: Study) -> N
 
 
 def test_levels_of_a_factor_are_held_against_each_other(tiny: Study) -> None:
-    contrasts = tables.model_contrasts(tiny)
+    every = tables.model_contrasts(tiny)
+    own = every["judgments"] == "Ekman"
+    contrasts = every[own & (every["variant"] == "all")]
     last = tables.layer_measures(tiny).query(
         "depth == 1 and measure == 'odd_one_out' and space == 'original'"
     )
@@ -279,14 +281,23 @@ def test_levels_of_a_factor_are_held_against_each_other(tiny: Study) -> None:
         estimate = tables.estimate(contrasts, level=level, against="labels", measure="odd_one_out")
         assert estimate.value == pytest.approx(of_kind[family] - of_kind["vit"])
         assert np.isnan(estimate.ci_low)  # of one kind each
-    assert set(contrasts["factor"]) == {"objective", "architecture", "variant"}
+    assert set(contrasts["factor"]) == {"objective", "architecture", "variant", "supervision"}
+    assert set(every["judgments"]) == {"Ekman", "others"}
+    pretrained = last[last["variant"] == "pretrained"].groupby("family")["value"].mean()
+    estimate = tables.estimate(
+        every[own & (every["variant"] == "pretrained")],
+        factor="supervision",
+        measure="odd_one_out",
+    )
+    others = pretrained[["beit", "data2vec"]].mean()
+    assert estimate.value == pytest.approx(others - pretrained["vit"])
 
 
 def test_tables_do_without_a_transform_that_a_study_leaves_out(
     tiny: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = tables.layer_measures(tiny)
-    monkeypatch.setattr(tables, "layer_measures", lambda study: whole.query("space != 'global'"))
+    whole = tables._of_layers(tiny)
+    monkeypatch.setattr(tables, "_of_layers", lambda study: whole.query("space != 'global'"))
     assert "global" not in set(tables.transform_effects(tiny)["transform"])
     summary = tables.transform_summary(tiny, "global")
     assert str(tables.estimate(summary, part="first half")) == "not measured here"
@@ -301,6 +312,7 @@ def test_every_model_counts_once_for_each_factor(tiny: Study) -> None:
         "size",
         "training data",
         "variant",
+        "supervision",
     }
     last = tables.layer_measures(tiny).query(
         "depth == 1 and measure == 'odd_one_out' and space == 'original'"
@@ -338,7 +350,6 @@ def test_an_estimate_that_the_study_does_not_have_says_so(tiny: Study) -> None:
     table = tables.fine_tuning_summary(tiny).query("family != 'vit'")
     missing = tables.estimate(table, family="vit", measure="convexity")
     assert str(missing) == "not measured here"
-    assert missing.sign == "of unknown sign"
 
 
 @pytest.mark.parametrize(
@@ -361,10 +372,13 @@ def test_an_estimate_that_no_table_could_have_is_refused(
 def test_a_contrast_names_the_levels_that_there_are(
     tiny: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = tables.layer_measures(tiny)
-    monkeypatch.setattr(tables, "layer_measures", lambda study: whole.query("family != 'vit'"))
+    whole = tables._of_layers(tiny)
+    monkeypatch.setattr(tables, "_of_layers", lambda study: whole.query("family != 'vit'"))
     contrasts = tables.model_contrasts(tiny)
-    there = contrasts.query("factor == 'objective' and measure == 'odd_one_out'")
+    there = contrasts.query(
+        "factor == 'objective' and measure == 'odd_one_out' and variant == 'all' "
+        "and judgments == 'Ekman'"
+    )
     assert list(zip(there["level"], there["against"], strict=True)) == [
         ("masked latents", "masked tokens")
     ]
@@ -385,7 +399,7 @@ def test_an_added_model_is_drawn_and_not_counted(with_another: Study) -> None:
     assert "mine" in set(tables.layer_means(study)["model"])
     assert "mine" in set(tables.convexity_and_accuracy(study)["model"])
     for table in (
-        tables.change_with_depth,
+        tables.depth_contrasts,
         tables.correlations,
         tables.correlation_differences,
         tables.fine_tuning_summary,
@@ -396,7 +410,7 @@ def test_an_added_model_is_drawn_and_not_counted(with_another: Study) -> None:
     ):
         pd.testing.assert_frame_equal(table(study), table(alone))
     counted = replace(study, models=(*study.models[:-1], replace(study.models[-1], counted=True)))
-    assert set(tables.change_with_depth(counted).query("variant == 'pretrained'")["n"]) == {4}
+    assert set(tables.depth_contrasts(counted).query("variant == 'pretrained'")["n"]) == {4}
     assert (tables.n_models(study), tables.n_models(counted)) == (3, 4)
 
 
@@ -413,7 +427,7 @@ def test_two_models_of_one_kind_are_two_curves_and_one_kind(
     assert list(curves.query("space == 'original'")["model"]) == ["vit-base-pretrained", "twin"]
     assert tables.n_models(twins) == 3
     assert len(tables.fine_tuning_deltas(twins)) == len(tables.fine_tuning_deltas(study))
-    assert set(tables.change_with_depth(twins)["n"]) == {3}
+    assert set(tables.depth_contrasts(twins)["n"]) == {3}
 
 
 def test_examples_show_the_reference_image_first(tiny: Study) -> None:

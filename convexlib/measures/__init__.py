@@ -11,6 +11,9 @@ from typing import Any
 OF_ALIGNET = ("factors", "few_shot", "levels", "reaction_time", "shift")
 """Files that are measured for the page on AligNet alone."""
 
+OF_SEVERAL_SETS = ("carried_over",)
+"""Files that are measured where there are several sets of judgments alone."""
+
 
 def of_every_model() -> list[str]:
     """Names of the files that are measured of every model, for all pages.
