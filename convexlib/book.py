@@ -28,6 +28,7 @@ from convexlib.study import Study
 _SOURCES = ("_config.yml", "_toc.yml", "book")
 _ATTEMPTS = 3
 _PROCESSES = 2  # that share the notebooks: to plan takes one as long as to draw a page
+_FEW_CONCEPTS = 40  # a row of a figure each
 _PATIENCE = 300  # seconds for a kernel to start, on a machine that is busy
 _RENDERERS = ("jupyter-book", "sphinx", "sphinx-book-theme")
 
@@ -73,6 +74,7 @@ def features(study: Study) -> set[str]:
         "in-order": about.IN_ORDER,
         "one-name": about.ONE_NAME,
         "several-images": judged.n_images > 1,
+        "few-concepts": len(judged.concept.categories) <= _FEW_CONCEPTS,
         "several-judgments": len(judged.sets) > 1,
         "compared-poolings": bool(study.poolings),
         "alignet": bool(study.students.models),
@@ -112,24 +114,25 @@ def executed(study: Study, name: str) -> Result:
         )
     source, kind = _source(name), study.stimuli.kind
     code = "\n".join(_code_of(source))
+    reached = dependencies.of_notebook(_code_of(source), data=kind).code
     measured: dict[str, Any] = {}
     if "cv.tables." in code:
         measured |= pipeline.all_measures(study)
     if "study.baselines" in code:
         measured["baselines"] = pipeline.all_measures(study.baselines)
-    if "by_pooling" in code or "joined_convexity" in code:
+    if reached.keys() & {"convexlib.tables.by_pooling", "convexlib.tables.joined_convexity"}:
         others = study.variations.items()
         measured |= {each: pipeline.all_measures(varied) for each, varied in others}
     if _notebooks()[name].get("alignet"):
         measured["students"] = pipeline.all_measures(study.students)
         measured["teacher"] = pipeline.teacher(study)
-    if "cv.reports." in code:
+    if "convexlib.claims.result" in reached:
         measured["claims"] = claims.result(study)
-    if "cv.reports.overview" in code:
+    if "convexlib.claims.elsewhere" in reached:
         folders = claims.elsewhere(study)
         known = {each: str(folder) for each, folder in folders.items()}
         measured["elsewhere"] = Known(folders, by=known)
-    if "cv.reports.reproduced" in code:
+    if "convexlib.claims.PUBLISHED" in reached:
         released = claims.PUBLISHED / study.name
         measured["released"] = Known(released, by=store.of_files([*released.glob("*")]))
     by = {

@@ -32,6 +32,9 @@ LEDGER = ROOT / "claims.yaml"
 PUBLISHED = ROOT / "published"
 """A folder a study that was released: its verdicts, what they rest on, and what was measured."""
 
+STABILITY = "stability.csv"
+"""The file, beside a release, of verdicts from other seeds and on other machines."""
+
 TOLERANCE = 0.01
 """How far numbers without an interval may lie apart and still agree."""
 
@@ -368,7 +371,7 @@ def settled(by_setting: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
     rows = []
     for claim, row in by_setting.iterrows():
         own = row[AS_IT_IS]
-        tried = row.drop(AS_IT_IS).dropna()
+        tried = row.drop(AS_IT_IS).replace(MISSING, np.nan).dropna()
         by_kind = {kind: tried.get(name, "") for name, kind in kinds.items()}
         others = tried.drop([name for name in kinds if name in tried])
         turned = [name for name, other in others.items() if other == opposite.get(own)]
@@ -539,6 +542,27 @@ def compared(here: Verdicts, published: Verdicts) -> Comparison:
         }
     )
     return Comparison(both, found, published.about)
+
+
+def stability(study: Study) -> pd.DataFrame:
+    """Verdicts of a study and of further runs: other seeds, other vector instructions.
+
+    Returns
+    -------
+    DataFrame
+        One row a claim and run: claim, run, verdict. Without claims that further runs cannot test;
+        empty where there are no further runs.
+    """
+    file = PUBLISHED / study.name / STABILITY
+    if not file.is_file():
+        return pd.DataFrame(columns=["claim", "run", "verdict"])
+    further = pd.read_csv(file)
+    further = further[further["verdict"] != MISSING]
+    rows = of(study).rows
+    own = verdicts(rows[rows["setting"] == AS_IT_IS])
+    own = own.rename("verdict").reset_index().assign(run=AS_IT_IS)
+    both = pd.concat([own[own["claim"].isin(further["claim"])], further])
+    return both[["claim", "run", "verdict"]].reset_index(drop=True)
 
 
 def reproduced(study: Study) -> Comparison | None:

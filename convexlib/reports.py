@@ -1,11 +1,13 @@
 """What claims came to, in words: for pages and for the last lines of a run."""
 
+import base64
 import html
 
+import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from convexlib import claims
+from convexlib import alignment, claims, pipeline
 from convexlib.claims import FAILS, HOLDS, MISSING, UNDECIDED, VERDICTS, Claim, Test, Verdicts
 from convexlib.statistics import MINUS, Estimate
 from convexlib.study import Study
@@ -212,6 +214,30 @@ def settings(study: Study) -> pd.DataFrame:
     return table.reset_index().melt("claim", var_name="setting", value_name="verdict").dropna()
 
 
+def stability(study: Study) -> Markdown:
+    """Which verdicts are the same in all runs, in words."""
+    table = claims.stability(study)
+    if table.empty:
+        return Markdown("This study was not run from other seeds or on other machines.")
+    runs = [name for name in table["run"].unique() if name != AS_IT_IS]
+    by_run = table.pivot(index="claim", columns="run", values="verdict")
+    order = [claim for claim in claims.ledger().claims if claim.id in by_run.index]
+    same = by_run.eq(by_run.iloc[:, 0], axis=0).all(axis=1)
+    opposite = by_run.isin([HOLDS]).any(axis=1) & by_run.isin([FAILS]).any(axis=1)
+    said = [
+        f"Of {len(by_run)} verdicts, {same.sum()} are the same in all runs "
+        f"({', '.join(runs)}); {opposite.sum()} turn into their opposite.",
+        "",
+    ]
+    said += [
+        f"- *{claim.says}* "
+        + "; ".join(f"{run}: {verdict}" for run, verdict in by_run.loc[claim.id].items())
+        for claim in order
+        if not same[claim.id]
+    ]
+    return Markdown("\n".join(said))
+
+
 def hanging(study: Study) -> Markdown:
     """What verdicts hang on, in a list."""
     found = claims.of(study).verdicts.set_index("claim")
@@ -255,3 +281,36 @@ def reproduced(study: Study) -> HTML:
     table = apart.to_html(index=False, float_format="{:.3f}".format, border=0)
     fold = f"<details><summary>Numbers that do not agree</summary>{table}</details>"
     return HTML(f"{made}<p>{first}</p><ul>{said}</ul>{fold if len(apart) else ''}")
+
+
+def download(study: Study) -> HTML:
+    """Links to what people judged, as tables that are part of the page.
+
+    Of choices: how often each of three was the odd one. Of similarities: a row a pair.
+    """
+    judged, links = pipeline.judged(study), []
+    for name, of_set in judged.sets.items():
+        threes, counts = alignment.choice_counts(of_set.triplets)
+        table = pd.DataFrame(np.array(judged.names)[threes], columns=["one", "two", "three"])
+        # The first count is of the pair without the third, and so on.
+        odd = ["three is odd", "two is odd", "one is odd"]
+        table[odd] = counts
+        links.append(_link(table, f"{study.name}-{name}-choices.csv", f"{name}: choices"))
+        if of_set.similarity is not None:
+            i, j = np.nonzero(np.triu(np.isfinite(of_set.similarity), 1))
+            pairs = pd.DataFrame(
+                {"one": np.array(judged.names)[i], "two": np.array(judged.names)[j]}
+            )
+            pairs["similarity"] = of_set.similarity[i, j]
+            file = f"{study.name}-{name}-similarities.csv"
+            links.append(_link(pairs, file, f"{name}: similarities"))
+    return HTML(f"<ul class='downloads'>{''.join(links)}</ul>")
+
+
+def _link(table: pd.DataFrame, file: str, called: str) -> str:
+    content = base64.b64encode(table.to_csv(index=False).encode()).decode()
+    name = html.escape(file.replace(" ", "-"), quote=True)
+    return (
+        f"<li><a download='{name}' href='data:text/csv;base64,{content}'>"
+        f"{html.escape(called)}</a> (CSV, {len(table):,} rows)</li>"
+    )

@@ -63,6 +63,8 @@ _CALLED = {
     "probed": "odd-one-out\naccuracy, probed",
     "joined_convexity": "graph convexity\n(joined pairs)",
     "correlation": "correlation of convexity and odd-one-out accuracy",
+    "accuracy": "odd-one-out accuracy",
+    "fine-tuning": "by fine-tuning",
     "dimension 1": "R² of\ndimension 1",
     "dimension 2": "R² of\ndimension 2",
 }
@@ -753,6 +755,98 @@ def predicted_positions(study: Study) -> pd.DataFrame:
     return pd.concat([people, models]).merge(pictures(study), on="concept", sort=False)
 
 
+CLASSES = {"category": "convexity", "concept": "concept_convexity"}
+"""Kinds of classes, and the measure of their convexity."""
+
+
+def class_correlations(study: Study, kind: str) -> pd.DataFrame:
+    """Which classes drive the correlation of convexity and accuracy?
+
+    Parameters
+    ----------
+    study : Study
+    kind : {"category", "concept"}
+
+    Returns
+    -------
+    DataFrame
+        One row a part (halves) and class (name): value, the correlation over layers and models of
+        its own convexity with the accuracy over all triplets, with the columns of `correlations`.
+    """
+    points = _counted(convexity_and_accuracy(study, of=CLASSES[kind]))
+    own = _of_classes(study, kind)
+    own = _original(own[own["measure"] == CLASSES[kind]])[["id", "layer", "name", "value"]]
+    points = points[points["part"].isin(HALVES)].merge(own, on=["id", "layer"])
+    points = points[np.isfinite(points["value"])]
+    rows = []
+    for (part, name), chosen in points.groupby(["part", "name"], sort=False):
+        x, y, clusters = chosen["value"], chosen["odd_one_out"], chosen["model_kind"]
+        if len(chosen) > 1:
+            keys = {"part": part, "name": name, "measure": "correlation"}
+            rows.append(keys | statistics.pearson(x, y, clusters)._asdict() | _sizes(chosen))
+    return _estimates(study, rows, ["part", "name", "measure"])
+
+
+def class_changes(study: Study, kind: str) -> pd.DataFrame:
+    """Which classes gain or lose by fine-tuning and by transforms?
+
+    Parameters
+    ----------
+    study : Study
+    kind : {"category", "concept"}
+
+    Returns
+    -------
+    DataFrame
+        One row a change ("fine-tuning", "naive", "global"), class (name) and measure ("convexity"
+        of the class, "accuracy" of the triplets about it, of held-out concepts where transforms
+        are): value, over all layers, with a 95 % t interval over kinds of models, and n, their
+        number. Transforms are those of pretrained models.
+    """
+    table = _counted(_of_classes(study, kind))
+    called = {CLASSES[kind]: "convexity", "odd_one_out": "accuracy"}
+    plain = _original(table[table["measure"].isin([*called])])
+    tuned = _minus_parents(plain, plain["variant"] == VARIANTS[1], ["layer", "measure", "name"])
+    found = [tuned.assign(change="fine-tuning", measure=tuned["measure"].map(called))]
+    held_out = {CLASSES[kind]: "convexity", "held_out_odd_one_out": "accuracy"}
+    pretrained = table[(table["variant"] == VARIANTS[0]) & table["measure"].isin([*held_out])]
+    keys = [*_LAYER, "measure", "name"]
+    for space in (space for space in ("naive", PROBE) if space in set(table["space"])):
+        gain = _difference(pretrained, keys, "space", space, ORIGINAL).dropna(subset="value")
+        gain = gain.assign(change=space, measure=gain["measure"].map(held_out))
+        found.append(_whose(study).merge(gain, on="id"))
+    return _over_models(pd.concat(found), ["study", "change", "measure", "name"])
+
+
+def _of_classes(study: Study, kind: str) -> pd.DataFrame:
+    """Rows of `concept_measures` about categories, or about concepts, which are named in full."""
+    table = concept_measures(study)
+    table = table[table["kind"] == kind]
+    names = _full_names(study) if kind == "concept" else {}
+    return table.assign(name=table["concept"].map(lambda name: names.get(name, name)))
+
+
+def _full_names(study: Study) -> dict[str, str]:
+    """What each concept is called, with its category where it has one, such as a hue its name."""
+    judged = pipeline.judged(study)
+    of_concept = judged.category_of_concept
+    concepts = judged.concept.categories[of_concept.index]
+    return {
+        concept: f"{concept} ({of_concept.columns[row.argmax()]})" if row.sum() == 1 else concept
+        for concept, row in zip(concepts, of_concept.to_numpy(), strict=True)
+    }
+
+
+def members(study: Study) -> pd.DataFrame:
+    """Which concepts each category has: one row a category."""
+    judged = pipeline.judged(study)
+    of_concept = judged.category_of_concept
+    concepts = judged.concept.categories[of_concept.index]
+    rows = [[name, ", ".join(concepts[of_concept[name].to_numpy()])] for name in of_concept]
+    words = study.stimuli.WORDS
+    return pd.DataFrame(rows, columns=[words["category"], words["concepts"]])
+
+
 def concept_spread(study: Study) -> pd.DataFrame:
     """How much better models judge the concepts that other models judge best than their worst.
 
@@ -1296,10 +1390,15 @@ def _paired_deltas(
     """Each model, fine-tuned or a student, minus the very model that it was made from."""
     table = _original(layer_measures(study))
     table = table[table["measure"].isin(of)]
-    before = table[["id", "layer", "measure", "value"]].rename(columns={"id": "parent"})
-    keys = ["parent", "layer", "measure"]
-    made = table[table["variant"].isin(TARGETS) == of_students].dropna(subset="parent")
-    both = made.merge(before, on=keys, suffixes=("", "_before"))
+    made = table["variant"].isin(TARGETS) == of_students
+    return _minus_parents(table, made, ["layer", "measure"])
+
+
+def _minus_parents(table: pd.DataFrame, made: pd.Series, keys: list[str]) -> pd.DataFrame:
+    """The rows that are chosen, minus those of the models that theirs were made from."""
+    before = table[["id", *keys, "value"]].rename(columns={"id": "parent"})
+    chosen = table[made].dropna(subset="parent")
+    both = chosen.merge(before, on=["parent", *keys], suffixes=("", "_before"))
     both["value"] -= both.pop("value_before")
     return both.dropna(subset="value")
 

@@ -182,6 +182,7 @@ SETTINGS = {"5 neighbours": HOLDS, "joined pairs": HOLDS, "shuffled labels": FAI
         (HOLDS, {"shuffled labels": HOLDS}, (HOLDS, "", "", HOLDS, HOLDS)),
         (UNDECIDED, {"5 neighbours": FAILS}, (UNDECIDED, "", "", HOLDS, FAILS)),
         (HOLDS, {"5 neighbours": NAN}, (HOLDS, "", "", HOLDS, FAILS)),
+        (HOLDS, {"joined pairs": MISSING}, (HOLDS, "", "", "", FAILS)),  # not tried
     ],
 )
 def test_a_verdict_that_another_setting_turns_is_undecided(

@@ -333,7 +333,7 @@ TRAINED = {"models", *SEEN, *NOT_PLAIN}
 JUDGED = PAGES - {"notebooks"} | {
     f"notebooks/{name}"
     for name in book.notebooks(studies.load(str(TINY)))
-    if "cv.reports." in book._source(name).read_text()
+    if "cv.reports.verdicts" in book._source(name).read_text() or name == "what_holds"
 }
 
 EDITS = {
@@ -380,6 +380,7 @@ EDITS = {
     "tables gains": JUDGED,
     "figures forest": {
         *("notebooks/concept_space", "notebooks/convexity_vs_alignment", "notebooks/probing"),
+        "notebooks/class_by_class",
         "site",
     },
     "store is_whole": PAGES,  # notebooks look for their tables
