@@ -268,13 +268,13 @@ def _rows(study: Study, test: Test) -> list[dict[str, Any]]:
         estimate = Estimate(*(float(row[key]) for key in Estimate._fields))
         rows.append(
             {
-                "part": ", ".join(_called(row[column]) for column in told_by),
+                "part": ", ".join(called(row[column]) for column in told_by),
                 "value": estimate.value,
                 "ci_low": estimate.ci_low,
                 "ci_high": estimate.ci_high,
                 "n": row["n"] if "n_models" not in row else row["n_models"],
                 "verdict": judged(estimate, test.kind, test.margin),
-                "group": ", ".join(_called(row[column]) for column in test.each),
+                "group": ", ".join(called(row[column]) for column in test.each),
             }
         )
     none = dict.fromkeys(("value", "ci_low", "ci_high"), np.nan)
@@ -294,10 +294,21 @@ def _cached(study: Study, table: str, of: tuple[tuple[str, str], ...]) -> pd.Dat
     return _TABLES[table](study, **dict(of))
 
 
-def _called(value: object) -> str:
-    names = {"odd_one_out": "accuracy", "rsa": "RSA", "probed": "probed accuracy"}
-    names |= {VARIANTS[1]: "fine-tuned"}
-    names |= {name: about.LABEL for name, about in families.known().items()}
+_NAMES = {
+    "odd_one_out": "accuracy",
+    "rsa": "RSA",
+    "probed": "probed accuracy",
+    "held_out_convexity": "convexity, held out",
+    "held_out_odd_one_out": "accuracy, held out",
+    "other_half_odd_one_out": "accuracy, other judgments",
+    "made_up_convexity": "convexity of made-up classes",
+    VARIANTS[1]: "fine-tuned",
+}
+
+
+def called(value: object) -> str:
+    """What a value of a column is called in words."""
+    names = _NAMES | {name: about.LABEL for name, about in families.known().items()}
     return names.get(str(value), str(value))
 
 

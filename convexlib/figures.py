@@ -35,6 +35,8 @@ _LOOKS = {
         {"linestyle": ":", "markerfacecolor": "0.7", "marker": "s"},
         {"linestyle": "-.", "marker": "D"},
         {"linestyle": (0, (1, 4)), "markerfacecolor": "white", "marker": "v"},
+        {"linestyle": "-", "markerfacecolor": "white", "marker": "^"},
+        {"linestyle": "-", "marker": "P"},
     ],
     "_marker": [{"marker": marker} for marker in "os^vph"],
     "_added": [{"marker": marker} for marker in "DPX*<>"],

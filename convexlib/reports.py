@@ -2,13 +2,24 @@
 
 import base64
 import html
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
 from convexlib import alignment, claims, pipeline
-from convexlib.claims import FAILS, HOLDS, MISSING, UNDECIDED, VERDICTS, Claim, Test, Verdicts
+from convexlib.claims import (
+    FAILS,
+    HOLDS,
+    MISSING,
+    UNDECIDED,
+    VERDICTS,
+    Claim,
+    Test,
+    Verdicts,
+    called,
+)
 from convexlib.statistics import MINUS, Estimate
 from convexlib.study import Study
 from convexlib.tables import AS_IT_IS
@@ -72,7 +83,11 @@ def _numbers(claim: Claim, rows: pd.DataFrame) -> str:
     published = [test.published for test in claim.tests if test.published is not None]
     text = f"Published: {', '.join(f'{p:.2f}' for p in published)}. " if published else ""
     if len(rows) <= _MOST_NUMBERS:
-        each = [f"{row.part} {_estimate(row)}".strip() for row in rows.itertuples()]
+        told = _told_apart(claim.tests)
+        each = [
+            f"{', '.join(filter(None, [told[row.test], row.part]))} {_estimate(row)}".strip()
+            for row in rows.itertuples()
+        ]
         return f"{text}Here: {'; '.join(each)}."
     counts = rows["verdict"].value_counts()
     parts = [
@@ -81,6 +96,13 @@ def _numbers(claim: Claim, rows: pd.DataFrame) -> str:
         if verdict in counts
     ]
     return f"{text}Of {len(rows)} numbers, {', '.join(parts)}."
+
+
+def _told_apart(tests: Sequence[Test]) -> list[str]:
+    """What tells each test of a claim from the others, in words."""
+    asked = [{**test.of, **test.where} for test in tests]
+    differ = [key for key in asked[0] if len({str(each.get(key)) for each in asked}) > 1]
+    return [", ".join(called(each[key]) for key in differ if key in each) for each in asked]
 
 
 def _estimate(row: object) -> str:
@@ -114,7 +136,7 @@ def overview(study: Study) -> HTML:
     ledger, found = claims.ledger(), claims.of(study)
     parts = [_legend()]
     for paper, about in ledger.papers.items():
-        head = "".join(f"<th scope='col'>{_short(title)}</th>" for title in by_study)
+        head = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in by_study)
         parts.append(
             f"<table class='ledger'><caption>{html.escape(about.title)}</caption>"
             f"<thead><tr><th scope='col'>Claim</th>{head}</tr></thead><tbody>"
@@ -125,14 +147,10 @@ def overview(study: Study) -> HTML:
                 details = _details(claim, found)
                 parts.append(
                     f"<tr id='{claim.id}'><td><details><summary>{html.escape(claim.says)}"
-                    f"</summary>{details}</details></td>{cells}</tr>"
+                    f"</summary>{details}</details>{_in_short(claim, found)}</td>{cells}</tr>"
                 )
         parts.append("</tbody></table>")
     return HTML("".join(parts))
-
-
-def _short(title: str) -> str:
-    return html.escape(title)
 
 
 def _legend() -> str:
@@ -142,6 +160,16 @@ def _legend() -> str:
 
 def _css(verdict: str) -> str:
     return verdict.split()[0]
+
+
+def _in_short(claim: Claim, found: Verdicts) -> str:
+    """What was published and measured, in small print below a claim."""
+    about = found.verdicts.set_index("claim").loc[claim.id]
+    if about["verdict"] == MISSING:
+        return ""
+    rows = found.rows[(found.rows["claim"] == claim.id) & (found.rows["setting"] == AS_IT_IS)]
+    said = f"{_numbers(claim, rows)} {_hangs_on(about)}".strip()
+    return f"<p class='measured'>{html.escape(said)}</p>"
 
 
 def _cell(claim: Claim, verdicts: Verdicts) -> str:
@@ -188,7 +216,7 @@ def _expected(test: Test) -> str:
         "beyond": f"{margin} or more away from 0, by an interval that leaves out 0",
     }[test.kind]
     told = {**test.of, **test.where}
-    what = ", ".join(html.escape(str(value).replace("_", " ")) for value in told.values())
+    what = ", ".join(html.escape(called(value).replace("_", " ")) for value in told.values())
     which = f", of each {' and '.join(test.each)}" if test.each else ""
     which += f", of one {' and '.join(test.any)} at least" if test.any else ""
     published = f" Published: {test.published:.2f}." if test.published is not None else ""

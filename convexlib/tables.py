@@ -869,7 +869,7 @@ def concept_spread(study: Study) -> pd.DataFrame:
     for kind, own in means.iterrows():
         order = means.drop(index=kind).mean().argsort()
         spreads.append(own.iloc[order.iloc[-third:]].mean() - own.iloc[order.iloc[:third]].mean())
-    row = [study.name, "odd_one_out", *statistics.mean_interval(spreads), len(spreads)]
+    row = [study.name, "odd_one_out", *statistics.cross_validated_mean(spreads), len(spreads)]
     return pd.DataFrame([row], columns=["study", "measure", *_ESTIMATE, "n"])
 
 

@@ -184,7 +184,7 @@ def test_judgments_of_other_stimuli_are_sets_beside_its_own(tmp_path: Path) -> N
 
 def test_the_example_of_the_page_is_a_study(tmp_path: Path) -> None:
     page = (ROOT / "book" / "new_data.md").read_text()
-    example, students = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    example, sensitivity, students = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     content = yaml.safe_load(example)
     content["models"][0]["source"] = str(save_small_vit(tmp_path / "small"))
     (tmp_path / "my-study.yaml").write_text(yaml.safe_dump(content))
@@ -196,6 +196,11 @@ def test_the_example_of_the_page_is_a_study(tmp_path: Path) -> None:
     (tmp_path / "my-study.yaml").write_text(yaml.safe_dump(content))
     study = studies.load(str(tmp_path / "my-study.yaml"))
     assert len(pipeline.images(study, "test")[1]) == 32
+
+    more = yaml.safe_load(sensitivity)
+    (tmp_path / "my-study.yaml").write_text(yaml.safe_dump(content | more))
+    found = studies.load(str(tmp_path / "my-study.yaml")).variations
+    assert {*found} == {*more["sensitivity"]} > {"5 neighbours", "shuffled labels"}
 
     content |= yaml.safe_load(students)
     content["models"][0] |= {"variant": "pretrained"}

@@ -17,6 +17,7 @@ from convexlib.statistics import (
     MINUS,
     Estimate,
     corrected,
+    cross_validated_mean,
     mean_difference,
     mean_interval,
     mean_over_objects,
@@ -727,3 +728,28 @@ def test_a_confidence_that_is_no_share_is_named_even_where_there_is_no_interval(
 def test_a_nesting_that_is_none_is_named(groups: list[str], over: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         nested_mean([1.0, 2.0], groups, over=over)
+
+
+def spread(values: np.ndarray) -> list[float]:
+    """Of each row, its best third of columns by all other rows, less its worst."""
+    third, sums = values.shape[1] // 3, values.sum(axis=0)
+    orders = [(sums - row).argsort(kind="stable") for row in values]
+    return [
+        row[order[-third:]].mean() - row[order[:third]].mean()
+        for row, order in zip(values, orders, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.05, 0.1])
+@pytest.mark.parametrize("n_models", [4, 6, 12])
+def test_what_others_told_is_covered_although_they_share_it(n_models: int, shared: float) -> None:
+    rng = np.random.default_rng(0)
+    concepts = rng.normal(0, shared, 14)
+
+    def drawn() -> list[float]:
+        return spread(concepts + rng.normal(0, 0.1, (n_models, 14)))
+
+    truth = np.mean([np.mean(drawn()) for _ in range(1000)])
+    estimates = [cross_validated_mean(drawn()) for _ in range(400)]
+    held = np.mean([low <= truth <= high for _, low, high, _ in estimates])
+    assert 0.91 < held < 0.995
