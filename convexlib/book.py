@@ -113,12 +113,9 @@ def executed(study: Study, name: str) -> Result:
             + ", ".join(notebooks(study))
         )
     source, kind = _source(name), study.stimuli.kind
-    code = "\n".join(_code_of(source))
     reached = dependencies.of_notebook(_code_of(source), data=kind).code
-    measured: dict[str, Any] = {}
-    if "cv.tables." in code:
-        measured |= pipeline.all_measures(study)
-    if "study.baselines" in code:
+    measured: dict[str, Any] = pipeline.all_measures(study)
+    if "convexlib.tables.baselines" in reached:
         measured["baselines"] = pipeline.all_measures(study.baselines)
     if reached.keys() & {"convexlib.tables.by_pooling", "convexlib.tables.joined_convexity"}:
         others = study.variations.items()

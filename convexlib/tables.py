@@ -186,6 +186,16 @@ def by_setting(study: Study, table: Callable[[Study], pd.DataFrame]) -> pd.DataF
     return pd.concat([table(study).assign(setting=AS_IT_IS), *found], ignore_index=True)
 
 
+def baselines(study: Study) -> pd.DataFrame:
+    """What no training made, as `layer_means`: untrained models and plain features.
+
+    Empty where all models are files of features, and there are no images.
+    """
+    if not study.baselines.models:
+        return layer_means(study).head(0)
+    return layer_means(study.baselines)
+
+
 def joined_convexity(study: Study) -> pd.DataFrame:
     """Convexity among pairs that a path joins, as `layer_means`; empty where that is not tried."""
     own = study.file.measures.pairs

@@ -10,13 +10,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convexlib import claims, measures, reports, tables
+from convexlib import claims, measures, reports, store, tables
 from convexlib import study as studies
 from convexlib.claims import FAILS, HOLDS, MISSING, UNDECIDED, Claim, Test, Verdicts
 from convexlib.statistics import Estimate
 from convexlib.store import ROOT
 from convexlib.study import Study
 from convexlib.tables import AS_IT_IS
+from tests.conftest import TINY
 from tests.test_tables import made_up, miniature  # noqa: F401
 
 NAN = float("nan")
@@ -328,6 +329,72 @@ def test_what_was_judged_is_read_as_it_was_written(tmp_path: Path) -> None:
             getattr(read, name), getattr(run, name), check_dtype=False, check_like=True
         )
     assert read.about == run.about
+
+
+@pytest.fixture
+def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of releases, in which the colours stand at 0.5."""
+    monkeypatch.setattr(claims, "PUBLISHED", tmp_path / "published")
+    a_run().save(claims.PUBLISHED / "colors")
+    return claims.PUBLISHED / "colors"
+
+
+def test_the_last_lines_of_a_run_say_how_it_agrees(
+    released: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = studies.load("colors")
+    monkeypatch.setattr(claims, "of", lambda _: a_run())
+    (line,) = reports.agreement(study)
+    assert "2026-01-01 (version 0): 1 of 1 verdicts are the same, and 2 of 2 numbers" in line
+    assert "Numbers that do not agree" not in reports.reproduced(study).data
+    monkeypatch.setattr(claims, "of", lambda _: a_run(0.7, FAILS))
+    first, second = reports.agreement(study)
+    assert "0 of 1 verdicts are the same, and 0 of 2 numbers" in first
+    assert second == "a: fails here, holds in the release"
+    assert "Numbers that do not agree" in reports.reproduced(study).data
+    assert reports.agreement(studies.load(str(TINY))) == []
+
+
+def test_other_studies_are_shown_as_last_run_here_or_else_as_released(
+    released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVEXLIB_RESULTS", str(tmp_path / "results"))
+    assert claims.newest("letters") is None
+    assert claims.newest("colors") == released
+
+    def stored(name: str, models: list[str]) -> Path:
+        run, folder = a_run(), tmp_path / "results" / "colors" / name
+        choice = {"models": models, "add_models": [], "settings": {}}
+        run._replace(about=run.about | {"choice": choice}).save(folder)
+        store._write_manifest(folder, {}, 0.0)
+        return folder
+
+    own = stored("claims-0123456789ab", [])
+    stored("claims-ba9876543210", ["vit-base-pretrained"])
+    assert claims.newest("colors") == own
+    assert claims.elsewhere(studies.load(str(TINY))) == {"colors": own}
+    (own / "about.json").write_text("{}")  # damaged
+    assert claims.newest("colors") == released
+
+
+def test_runs_from_other_seeds_are_told_apart_by_what_they_turn(
+    released: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = studies.load("colors")
+    monkeypatch.setattr(claims, "of", lambda _: a_run())
+    ledger = claims.ledger()
+    own = ledger.claims[0].model_copy(update={"id": "a"})
+    monkeypatch.setattr(
+        claims, "ledger", lambda: ledger.model_copy(update={"claims": (own, *ledger.claims)})
+    )
+    assert "was not run from other seeds" in reports.stability(study).data
+    runs = pd.DataFrame({"claim": "a", "verdict": [HOLDS, FAILS], "run": ["seeds 3", "AVX2"]})
+    runs.to_csv(released / claims.STABILITY, index=False)
+    said = reports.stability(study).data
+    assert "Of 1 verdicts, 0 are the same in all runs (seeds 3, AVX2); 1 turn" in said
+    assert f"{AS_IT_IS}: holds" in said
+    runs.assign(verdict=HOLDS).to_csv(released / claims.STABILITY, index=False)
+    assert "1 are the same in all runs" in reports.stability(study).data
 
 
 def test_released_results_are_of_claims_and_studies_that_there_are() -> None:
