@@ -74,7 +74,7 @@ def features(study: Study) -> set[str]:
         "in-order": about.IN_ORDER,
         "one-name": about.ONE_NAME,
         "several-images": judged.n_images > 1,
-        "few-concepts": len(judged.concept.categories) <= _FEW_CONCEPTS,
+        "few-concepts": len({*judged.concept.codes[judged.shown].tolist()}) <= _FEW_CONCEPTS,
         "several-judgments": len(judged.sets) > 1,
         "compared-poolings": bool(study.poolings),
         "alignet": bool(study.students.models),

@@ -7,6 +7,7 @@ and never at a p-value. What is judged is stored, with each of the settings that
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -402,12 +403,16 @@ def result(study: Study) -> Result:
         measured |= {"students": pipeline.all_measures(about), "teacher": pipeline.teacher(study)}
     for name, varied in study.variations.items():
         measured[name] = pipeline.all_measures(varied)
-    by = {"models": store.described([m.id for m in study.models]), "title": study.file.title}
+    by = {
+        "title": study.file.title,
+        "choice": dict(study.choice),
+        "models": [asdict(replace(m, source=None, recipe=None)) for m in study.models],
+    }
     return Result(
         f"{study.name}/claims",
         _write,
         {
-            "study": Known(study, by=by | {"choice": study.choice["models"]}),
+            "study": Known(study, by=by),
             "claims": Known(ledger(), by=store.of_files([LEDGER])),
             "measures": measured,
         },

@@ -63,7 +63,6 @@ _CALLED = {
     "probed": "odd-one-out\naccuracy, probed",
     "joined_convexity": "graph convexity\n(joined pairs)",
     "correlation": "correlation of convexity and odd-one-out accuracy",
-    "accuracy": "odd-one-out accuracy",
     "fine-tuning": "by fine-tuning",
     "dimension 1": "R² of\ndimension 1",
     "dimension 2": "R² of\ndimension 2",
@@ -71,7 +70,11 @@ _CALLED = {
 """What values of columns are called, where it is not their own name."""
 
 _LIMITS = dict.fromkeys(
-    ("correlation", "dimension 1", "dimension 2", "R²", "gain in accuracy", "gain"), (-1, 1)
+    (
+        *("correlation", "dimension 1", "dimension 2", "R²", "gain in accuracy", "gain"),
+        *("change of\nconvexity", "change of\naccuracy"),
+    ),
+    (-1, 1),
 ) | {"joined_convexity": (0, 1)}
 
 _ESTIMATE = [*statistics.Estimate._fields]
@@ -808,17 +811,18 @@ def class_changes(study: Study, kind: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a change ("fine-tuning", "naive", "global"), class (name) and measure ("convexity"
-        of the class, "accuracy" of the triplets about it, of held-out concepts where transforms
-        are): value, over all layers, with a 95 % t interval over kinds of models, and n, their
-        number. Transforms are those of pretrained models.
+        One row a change ("fine-tuning", "naive", "global"), class (name) and measure (change of
+        the convexity of the class, and of the accuracy of the triplets about it, of held-out
+        concepts where transforms are): value, over all layers, with a 95 % t interval over kinds
+        of models, and n, their number. Transforms are those of pretrained models.
     """
     table = _counted(_of_classes(study, kind))
-    called = {CLASSES[kind]: "convexity", "odd_one_out": "accuracy"}
+    convexity, accuracy = (f"change of\n{name}" for name in ("convexity", "accuracy"))
+    called = {CLASSES[kind]: convexity, "odd_one_out": accuracy}
     plain = _original(table[table["measure"].isin([*called])])
     tuned = _minus_parents(plain, plain["variant"] == VARIANTS[1], ["layer", "measure", "name"])
     found = [tuned.assign(change="fine-tuning", measure=tuned["measure"].map(called))]
-    held_out = {CLASSES[kind]: "convexity", "held_out_odd_one_out": "accuracy"}
+    held_out = {CLASSES[kind]: convexity, "held_out_odd_one_out": accuracy}
     pretrained = table[(table["variant"] == VARIANTS[0]) & table["measure"].isin([*held_out])]
     keys = [*_LAYER, "measure", "name"]
     for space in (space for space in ("naive", PROBE) if space in set(table["space"])):

@@ -1,6 +1,7 @@
 """Verdicts: by a rule, from tables, with what they hang on."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -395,6 +396,17 @@ def test_runs_from_other_seeds_are_told_apart_by_what_they_turn(
     assert f"{AS_IT_IS}: holds" in said
     runs.assign(verdict=HOLDS).to_csv(released / claims.STABILITY, index=False)
     assert "1 are the same in all runs" in reports.stability(study).data
+
+
+def test_what_is_known_of_models_and_which_count_makes_other_verdicts() -> None:
+    study = studies.load(str(TINY))
+    (first, *others), fingerprint = study.models, claims.result(study).fingerprint
+    for changed in (
+        replace(first, counted=False),
+        replace(first, attributes={**first.attributes, "objective": "captions"}),
+    ):
+        other = replace(study, models=(changed, *others))
+        assert claims.result(other).fingerprint != fingerprint
 
 
 def test_released_results_are_of_claims_and_studies_that_there_are() -> None:

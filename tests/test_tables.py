@@ -57,6 +57,11 @@ def rows(study: Study, model: str) -> Iterator[dict]:
         for name in about[kind]
     ]
     keys += [
+        (tables.CLASSES[kind], space, kind, name, "")
+        for kind in tables.CLASSES
+        for space, name in product(("original", "naive", "global"), about[kind])
+    ]
+    keys += [
         (PREDICTED, "original", f"dimension {number}", name, "")
         for number, name in product((1, 2), judged.names)
     ]
@@ -553,3 +558,30 @@ def test_how_often_two_letters_are_kept_together(of_letters: Study) -> None:
     models = table[table["source"] == "pretrained"].iloc[0]
     assert 0.3 < models["value"] < people["value"]
     assert tables.kept_together(of_letters, [("p", "q")]).empty
+
+
+@pytest.mark.parametrize(("kind", "n"), [("category", 6), ("concept", 14)])
+def test_classes_are_told_one_by_one(kind: str, n: int, tiny: Study) -> None:
+    found = tables.class_correlations(tiny, kind)
+    assert found["name"].nunique() == n
+    assert set(found["part"]) == set(tables.HALVES)
+    table = tables.concept_measures(tiny).query("kind == @kind and space == 'original'")
+    own = table[(table["measure"] == tables.CLASSES[kind]) & (table["depth"] <= 0.5)]
+    name = own["concept"].iloc[0]
+    own = own[own["concept"] == name].set_index(["id", "layer"])["value"]
+    points = tables.layer_measures(tiny).query("measure == 'odd_one_out' and space == 'original'")
+    both = pd.concat([own, points.set_index(["id", "layer"])["value"]], axis=1, join="inner")
+    (row,) = found[
+        found["name"].str.startswith(name) & (found["part"] == "first half")
+    ].itertuples()
+    assert row.value == pytest.approx(np.corrcoef(both.T)[0, 1])
+    changes = tables.class_changes(tiny, kind)
+    assert set(changes["change"]) == {"fine-tuning", "naive", "global"}
+    assert set(changes["n"]) == {3}
+
+
+def test_a_hue_bears_its_name(tiny: Study) -> None:
+    table = tables.members(tiny).set_index("colour name")["hues"]
+    assert table["orange"] == "600 nm, 610 nm"
+    names = set(tables.class_changes(tiny, "concept")["name"])
+    assert "600 nm (orange)" in names
