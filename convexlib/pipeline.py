@@ -197,14 +197,12 @@ def representations(study: Study, model: Model) -> Result:
             },
             job=_job("represent", model),
         )
-    untrained = model.baseline == UNTRAINED
-    of = study.known[model.parent] if untrained else model
     return Result(
         f"{study.name}/representations/{model.id}",
         _represent,
-        _model_and_images(study, of)
+        _model_and_images(study, model.like or model)
         | {"precision": study.file.measures.precision, "also": _also(study)}
-        | ({"untrained": True} if untrained else {}),
+        | ({"untrained": True} if model.baseline == UNTRAINED else {}),
         resumes=True,
         job=_job("represent", model),
         priority=100 + _size(model),

@@ -87,8 +87,9 @@ class Model:
         A model that the reader added is drawn beside those of the study; `counted` says whether
         estimates over models take it in.
     baseline : str
-        `PLAIN` or `UNTRAINED`, if it is one: then its name is that of the features, or it is its
-        parent with other weights.
+        `PLAIN` or `UNTRAINED`, if it is one: then its name is that of the features, or it is `like`
+        another but for its weights.
+    like : Model, optional
     """
 
     name: str
@@ -101,6 +102,7 @@ class Model:
     added: bool = False
     counted: bool = True
     baseline: str = ""
+    like: "Model | None" = None
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -291,7 +293,7 @@ class Study:
         }
         for (family, size), model in sorted(begun.items()):
             about = {**model.attributes, "variant": UNTRAINED}
-            made = {"parent": model.id, "baseline": UNTRAINED, "counted": False}
+            made = {"like": model, "baseline": UNTRAINED, "counted": False}
             found.append(Model(f"{family}-{size}-{UNTRAINED}", about, **made))
         return replace(self, models=tuple(found), measures=OF_BASELINES)
 

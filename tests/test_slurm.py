@@ -54,8 +54,9 @@ def test_every_step_is_a_job_and_gives_what_it_gives_here(profile: Path, tmp_pat
         Workflow(tmp_path / "here", models=MODELS),
         Workflow(tmp_path / "there", models=MODELS),
     )
-    done = here.convexlib("make", str(TINY), "measure_vit-base", "--models", MODELS)
-    assert done.returncode == 0, done.stderr
+    for job in ("measure_vit-base", "measure_baselines"):
+        done = here.convexlib("make", str(TINY), job, "--models", MODELS)
+        assert done.returncode == 0, done.stderr
     there.run(profile=str(profile))
     pages = book.notebooks(studies.load(str(TINY)))
     assert len(there.stored("notebooks")) == len(pages)

@@ -773,3 +773,12 @@ def test_baselines_are_plain_features_and_an_untrained_model_of_each_family_and_
     ]
     assert not any(model.counted for model in study.models)
     assert [*pipeline.all_measures(study)["pixels"]] == [*studies.OF_BASELINES]
+
+
+def test_a_listed_model_has_an_untrained_one_beside_it(mine: Path) -> None:
+    study = studies.load(with_models(mine, {"source": "small", "family": "vit", "size": "base"}))
+    *_, untrained = study.baselines.models
+    assert untrained.id == "vit-base-untrained"
+    about = pipeline.representations(study.baselines, untrained).inputs
+    assert about["checkpoint"] == pipeline.checkpoint(study, study.models[0])
+    assert about["untrained"]
