@@ -74,7 +74,7 @@ def _said(claim: Claim, found: Verdicts) -> str:
         return ""
     rows = found.rows[(found.rows["claim"] == claim.id) & (found.rows["setting"] == AS_IT_IS)]
     said = [f"- {SIGNS[verdict]} **{verdict.capitalize()}:** *{claim.says}*", _numbers(claim, rows)]
-    said.append(_hangs_on(about))
+    said.append(_hangs_on(claim, about))
     return " ".join(filter(None, said))
 
 
@@ -109,7 +109,7 @@ def _estimate(row: object) -> str:
     return str(Estimate(row.value, row.ci_low, row.ci_high))
 
 
-def _hangs_on(about: pd.Series) -> str:
+def _hangs_on(claim: Claim, about: pd.Series) -> str:
     """Which settings change the verdict, and what it rests on."""
     said = []
     if about["turned"]:
@@ -119,7 +119,9 @@ def _hangs_on(about: pd.Series) -> str:
     decided = about["verdict"] in (HOLDS, FAILS)
     if decided and about["joined"] not in ("", about["verdict"]):
         said.append("It rests on pairs that no path joins: without them it is not so.")
-    if about["verdict"] == HOLDS and about["null"] == HOLDS:
+    # Of what is claimed not to be, a null says nothing.
+    says_that_something_is = any(test.kind in ("above", "below", "beyond") for test in claim.tests)
+    if says_that_something_is and about["verdict"] == about["null"] == HOLDS:
         said.append("It holds for shuffled labels, too, and so says nothing of people.")
     return " ".join(said)
 
@@ -168,7 +170,7 @@ def _in_short(claim: Claim, found: Verdicts) -> str:
     if about["verdict"] == MISSING:
         return ""
     rows = found.rows[(found.rows["claim"] == claim.id) & (found.rows["setting"] == AS_IT_IS)]
-    said = f"{_numbers(claim, rows)} {_hangs_on(about)}".strip()
+    said = f"{_numbers(claim, rows)} {_hangs_on(claim, about)}".strip()
     return f"<p class='measured'>{html.escape(said)}</p>"
 
 
@@ -191,7 +193,7 @@ def _details(claim: Claim, found: Verdicts) -> str:
             lines.append(f"{_expected(test)}<ul>{''.join(map(_item, of_test.itertuples()))}</ul>")
         over = {claims.ledger().over[test.table] for test in claim.tests}
         lines.append(f"Brackets are 95 % intervals for {' and '.join(sorted(over))}.")
-        lines.append(_hangs_on(about))
+        lines.append(_hangs_on(claim, about))
     lines.append(
         f"In the paper: {html.escape(claim.place)}. Shown on <a href='{claim.page}.html'>"
         f"its page</a>; <code>make notebook NAME={claim.page} STUDY={found.about['study']}</code> "
@@ -272,7 +274,7 @@ def hanging(study: Study) -> Markdown:
     said = [
         f"- *{claim.says}* {hangs}"
         for claim in claims.ledger().claims
-        if (hangs := _hangs_on(found.loc[claim.id]))
+        if (hangs := _hangs_on(claim, found.loc[claim.id]))
     ]
     return Markdown("\n".join(said) or "No verdict hangs on a setting that was tried.")
 

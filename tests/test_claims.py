@@ -432,5 +432,7 @@ def test_a_sentence_has_the_numbers_and_what_they_hang_on() -> None:
     said = reports._said(claim, run)
     assert "It holds for shuffled labels, too" in said
     assert "It rests on pairs that no path joins" in said
+    absent = a_claim(EACH | {"within": 0.05})
+    assert "shuffled labels" not in reports._said(absent, run)
     run.verdicts["verdict"] = MISSING
     assert reports._said(claim, run) == ""
