@@ -19,7 +19,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from convexlib import claims, dependencies, pipeline, store
+from convexlib import claims, dependencies, pipeline, store, tables
 from convexlib import study as studies
 from convexlib.settings import POOLINGS
 from convexlib.store import ROOT, Known, Result
@@ -38,7 +38,7 @@ def begin(study: str, **choice: Any) -> Study:
 
     Parameters are those of `study.load`.
     """
-    from convexlib import figures, tables
+    from convexlib import figures
 
     # PyTorch's loaders ask for a progress bar of widgets, and a page shows none.
     warnings.filterwarnings("ignore", "IProgress not found")
@@ -332,7 +332,7 @@ def _for_study(study: Study, source: Path) -> nbformat.NotebookNode:
     words = {
         **study.stimuli.WORDS,
         "bands": _bands(study),
-        "n_models": str(len({study.root(m).kind for m in study.models if m.counted})),
+        "n_models": str(tables.n_models(study)),
         "pooling": POOLINGS[study.file.measures.pooling],
     }
     text = source.read_text(encoding="utf-8")

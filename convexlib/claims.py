@@ -26,7 +26,6 @@ from convexlib.settings import VARIANTS
 from convexlib.statistics import Estimate
 from convexlib.store import ROOT, Known, Result
 from convexlib.study import Study
-from convexlib.tables import AS_IT_IS
 
 LEDGER = ROOT / "claims.yaml"
 
@@ -38,6 +37,9 @@ STABILITY = "stability.csv"
 
 TOLERANCE = 0.01
 """How far numbers without an interval may lie apart and still agree."""
+
+AS_IT_IS = "as the study is"
+"""The setting that is none of the others."""
 
 HOLDS, FAILS, UNDECIDED, MISSING = "holds", "fails", "undecided", "not testable here"
 VERDICTS = (HOLDS, FAILS, UNDECIDED, MISSING)
@@ -262,7 +264,7 @@ def _rows(study: Study, test: Test) -> list[dict[str, Any]]:
     for column, values in test.among.items():
         table = table[table[column].isin(values)]
     told_by = [*test.each, *test.any]
-    if len(table) and not told_by and len(table) > 1:
+    if not told_by and len(table) > 1:
         raise ValueError(f"{len(table)} rows of {test.table} are {test.where}; say which is meant")
     rows = []
     for row in table.to_dict("records"):

@@ -140,7 +140,7 @@ def curves(
     if table.empty:
         return _say(missing)
     units = [units] if isinstance(units, str) else units
-    baselines = None if baselines is None else baselines.reset_index(drop=True)
+    baselines = _as_baselines(baselines, table, row, looks)
     drawn = _dressed(table, units=units, **looks)
     grey = table.head(0) if behind is None else behind.assign(**dict.fromkeys(band, np.nan))
     everything = pd.concat([_dressed(grey, {"color": _GREY}, units=units, **looks), drawn])
@@ -151,7 +151,7 @@ def curves(
         if panel.empty:
             _say(missing, ax)
             continue
-        for look, baseline in _beside(panel, baselines, table, row, column, looks):
+        for look, baseline in _beside(panel, baselines, row, column):
             at = baseline[x] if len(baseline) > 1 else table[x].agg(["min", "max"])
             value = baseline[y] if len(baseline) > 1 else [*baseline[y]] * 2
             ax.plot(at, value, **look, linewidth=1, zorder=1.5, gid="baseline")
@@ -170,7 +170,7 @@ def curves(
     for ax, _, measure in facets if not change else []:
         _clip(ax, "y", measure)
     ax.locator_params(axis="x", nbins=4, integer=pd.api.types.is_integer_dtype(table[x]))
-    known = _baseline_looks(baselines, table, row, looks)
+    known = dict(zip(baselines["_name"], baselines["_look"], strict=True))
     hues = row != looks.get("hue", "family")
     return _legend(ax.figure, drawn, xlabel, hues=hues, also=known)
 
@@ -565,44 +565,33 @@ def _dressed(
     return dressed.assign(_look=looks, _key=[str(look) for look in looks])
 
 
-def _baseline_looks(
+def _as_baselines(
     baselines: pd.DataFrame | None, table: pd.DataFrame, row: str, looks: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
-    """How baselines are drawn, by what they are called."""
+) -> pd.DataFrame:
+    """The baselines with what each is called, how it is drawn, and whether in its row alone."""
     if baselines is None or baselines.empty:
-        return {}
-    names = dict.fromkeys(_baseline_names(baselines, table, row, looks))
+        return pd.DataFrame(columns=["_name", "_look", "_in_row"])
+    baselines = baselines.reset_index(drop=True)
+    in_row = baselines[row].isin(table[row]) if row in table else np.zeros(len(baselines), bool)
+    names = baselines[looks.get("style", "variant")].where(in_row, baselines[row])
     lines = [(0, (1, 1)), (0, (4, 1, 1, 1)), (0, (6, 3)), (0, (3, 1, 1, 1, 1, 1))]
-    return {
+    known = {
         name: {"color": "0.45", "linestyle": lines[number % len(lines)], "marker": ""}
-        for number, name in enumerate(names)
+        for number, name in enumerate(names.unique())
     }
-
-
-def _baseline_names(
-    baselines: pd.DataFrame, table: pd.DataFrame, row: str, looks: Mapping[str, Any]
-) -> pd.Series:
-    of_row = baselines[row].isin(table[row]) if row in table else np.zeros(len(baselines), bool)
-    return baselines[looks.get("style", "variant")].where(of_row, baselines[row])
+    return baselines.assign(_name=names, _look=names.map(known), _in_row=in_row)
 
 
 def _beside(
-    panel: pd.DataFrame,
-    baselines: pd.DataFrame | None,
-    table: pd.DataFrame,
-    row: str,
-    column: str,
-    looks: Mapping[str, Any],
+    panel: pd.DataFrame, baselines: pd.DataFrame, row: str, column: str
 ) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """Of each baseline that a facet shows, how it is drawn, and its rows."""
-    known = _baseline_looks(baselines, table, row, looks)
-    if not known:
+    if baselines.empty:
         return
-    names = _baseline_names(baselines, table, row, looks)
-    here = baselines[column] == panel[column].iloc[0] if column in table else True
-    of_row = ~baselines[row].isin(table[row]) | (baselines[row] == panel[row].iloc[0])
-    for (name, _), rows in baselines[here & of_row].groupby([names, "model"], sort=False):
-        yield known[name], rows
+    here = baselines[column] == panel[column].iloc[0] if column in panel else True
+    own = ~baselines["_in_row"] | (baselines[row] == panel[row].iloc[0] if row in panel else True)
+    for _, rows in baselines[here & own].groupby(["_name", "model"], sort=False):
+        yield rows["_look"].iloc[0], rows
 
 
 def _palette(families: Mapping[str, Mapping[str, str]]) -> list[str]:

@@ -10,19 +10,20 @@ from IPython.display import HTML, Markdown
 
 from convexlib import alignment, claims, pipeline
 from convexlib.claims import (
+    AS_IT_IS,
     FAILS,
     HOLDS,
     MISSING,
     UNDECIDED,
     VERDICTS,
     Claim,
+    Comparison,
     Test,
     Verdicts,
     called,
 )
 from convexlib.statistics import MINUS, Estimate
 from convexlib.study import Study
-from convexlib.tables import AS_IT_IS
 
 SIGNS = {HOLDS: "\u2713", FAILS: "\u2717", UNDECIDED: "?", MISSING: "\u2013"}
 """Of verdicts, so that no colour is needed to tell them."""
@@ -68,14 +69,24 @@ def verdicts(study: Study, page: str) -> Markdown:
 
 
 def _said(claim: Claim, found: Verdicts) -> str:
-    about = found.verdicts.set_index("claim").loc[claim.id]
-    verdict = about["verdict"]
+    verdict = _of_claim(claim, found)[0]["verdict"]
     if verdict == MISSING:
         return ""
-    rows = found.rows[(found.rows["claim"] == claim.id) & (found.rows["setting"] == AS_IT_IS)]
-    said = [f"- {SIGNS[verdict]} **{verdict.capitalize()}:** *{claim.says}*", _numbers(claim, rows)]
-    said.append(_hangs_on(claim, about))
-    return " ".join(filter(None, said))
+    head = f"- {SIGNS[verdict]} **{verdict.capitalize()}:** *{claim.says}*"
+    return f"{head} {_in_short(claim, found)}"
+
+
+def _of_claim(claim: Claim, found: Verdicts) -> tuple[pd.Series, pd.DataFrame]:
+    """The verdict on a claim, and the numbers that it rests on."""
+    of_claim = found.rows["claim"] == claim.id
+    rows = found.rows[of_claim & (found.rows["setting"] == AS_IT_IS)]
+    return found.verdicts.set_index("claim").loc[claim.id], rows
+
+
+def _in_short(claim: Claim, found: Verdicts) -> str:
+    """What was published and measured, and what it hangs on."""
+    about, rows = _of_claim(claim, found)
+    return f"{_numbers(claim, rows)} {_hangs_on(claim, about)}".strip()
 
 
 def _numbers(claim: Claim, rows: pd.DataFrame) -> str:
@@ -91,8 +102,8 @@ def _numbers(claim: Claim, rows: pd.DataFrame) -> str:
         return f"{text}Here: {'; '.join(each)}."
     counts = rows["verdict"].value_counts()
     parts = [
-        f"{counts[verdict]} {called}"
-        for verdict, called in ((HOLDS, "pass"), (FAILS, "fail"), (UNDECIDED, "are undecided"))
+        f"{counts[verdict]} {does}"
+        for verdict, does in ((HOLDS, "pass"), (FAILS, "fail"), (UNDECIDED, "are undecided"))
         if verdict in counts
     ]
     return f"{text}Of {len(rows)} numbers, {', '.join(parts)}."
@@ -135,7 +146,7 @@ def margins() -> Markdown:
 def overview(study: Study) -> HTML:
     """All claims with the verdict on each study, and under a fold what it rests on."""
     by_study = claims.across(study)
-    ledger, found = claims.ledger(), claims.of(study)
+    ledger, found = claims.ledger(), next(iter(by_study.values()))
     parts = [_legend()]
     for paper, about in ledger.papers.items():
         head = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in by_study)
@@ -149,7 +160,7 @@ def overview(study: Study) -> HTML:
                 details = _details(claim, found)
                 parts.append(
                     f"<tr id='{claim.id}'><td><details><summary>{html.escape(claim.says)}"
-                    f"</summary>{details}</details>{_in_short(claim, found)}</td>{cells}</tr>"
+                    f"</summary>{details}</details>{_small_print(claim, found)}</td>{cells}</tr>"
                 )
         parts.append("</tbody></table>")
     return HTML("".join(parts))
@@ -164,14 +175,11 @@ def _css(verdict: str) -> str:
     return verdict.split()[0]
 
 
-def _in_short(claim: Claim, found: Verdicts) -> str:
-    """What was published and measured, in small print below a claim."""
-    about = found.verdicts.set_index("claim").loc[claim.id]
-    if about["verdict"] == MISSING:
+def _small_print(claim: Claim, found: Verdicts) -> str:
+    """What stands below a claim without opening it."""
+    if _of_claim(claim, found)[0]["verdict"] == MISSING:
         return ""
-    rows = found.rows[(found.rows["claim"] == claim.id) & (found.rows["setting"] == AS_IT_IS)]
-    said = f"{_numbers(claim, rows)} {_hangs_on(claim, about)}".strip()
-    return f"<p class='measured'>{html.escape(said)}</p>"
+    return f"<p class='measured'>{html.escape(_in_short(claim, found))}</p>"
 
 
 def _cell(claim: Claim, verdicts: Verdicts) -> str:
@@ -182,8 +190,7 @@ def _cell(claim: Claim, verdicts: Verdicts) -> str:
 
 
 def _details(claim: Claim, found: Verdicts) -> str:
-    rows = found.rows[(found.rows["claim"] == claim.id) & (found.rows["setting"] == AS_IT_IS)]
-    about = found.verdicts.set_index("claim").loc[claim.id]
+    about, rows = _of_claim(claim, found)
     lines = []
     if about["verdict"] == MISSING:
         lines.append(f"This study cannot test it: it needs {claim.needs}.")
@@ -282,8 +289,10 @@ def hanging(study: Study) -> Markdown:
 def agreement(study: Study) -> list[str]:
     """How a run agrees with the release of its study, in lines; none where it has no release."""
     found = claims.reproduced(study)
-    if found is None:
-        return []
+    return [] if found is None else _lines(found)
+
+
+def _lines(found: Comparison) -> list[str]:
     verdicts, numbers = found.verdicts, found.numbers
     lines = [
         f"Held against the results released on {found.about['date']} (version "
@@ -305,7 +314,7 @@ def reproduced(study: Study) -> HTML:
     found = claims.reproduced(study)
     if found is None:
         return HTML(f"{made}<p>No results of this study were released.</p>")
-    first, *others = (html.escape(line) for line in agreement(study))
+    first, *others = (html.escape(line) for line in _lines(found))
     said = "".join(f"<li>{line}</li>" for line in others)
     apart = found.numbers[~found.numbers["agrees"]].drop(columns="agrees")
     table = apart.to_html(index=False, float_format="{:.3f}".format, border=0)
@@ -337,10 +346,10 @@ def download(study: Study) -> HTML:
     return HTML(f"<ul class='downloads'>{''.join(links)}</ul>")
 
 
-def _link(table: pd.DataFrame, file: str, called: str) -> str:
+def _link(table: pd.DataFrame, file: str, words: str) -> str:
     content = base64.b64encode(table.to_csv(index=False).encode()).decode()
     name = html.escape(file.replace(" ", "-"), quote=True)
     return (
         f"<li><a download='{name}' href='data:text/csv;base64,{content}'>"
-        f"{html.escape(called)}</a> (CSV, {len(table):,} rows)</li>"
+        f"{html.escape(words)}</a> (CSV, {len(table):,} rows)</li>"
     )

@@ -39,9 +39,6 @@ THIRDS = {"first third": (0.0, 1 / 3), "middle": (1 / 3, 2 / 3), "last third": (
 LABELS = "labels"
 """The objective of models that are supervised."""
 
-AS_IT_IS = "as the study is"
-"""The setting that is none of the others."""
-
 ALL = "all"
 """The variant that stands for models of all variants."""
 
@@ -181,12 +178,6 @@ def by_pooling(study: Study, table: Callable[[Study], pd.DataFrame]) -> pd.DataF
     """A table of the study by each of its poolings, and pooling, which it is."""
     pooled = [table(each).assign(pooling=name) for name, each in study.poolings.items()]
     return pd.concat(pooled, ignore_index=True)
-
-
-def by_setting(study: Study, table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:
-    """A table of the study with each of the other settings, and setting, what that is called."""
-    found = [table(each).assign(setting=name) for name, each in study.variations.items()]
-    return pd.concat([table(study).assign(setting=AS_IT_IS), *found], ignore_index=True)
 
 
 def baselines(study: Study) -> pd.DataFrame:

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from convexlib import claims, measures, reports, store, tables
 from convexlib import study as studies
-from convexlib.claims import FAILS, HOLDS, MISSING, UNDECIDED, Claim, Test, Verdicts
+from convexlib.claims import AS_IT_IS, FAILS, HOLDS, MISSING, UNDECIDED, Claim, Test, Verdicts
 from convexlib.statistics import Estimate
 from convexlib.store import ROOT
 from convexlib.study import Study
-from convexlib.tables import AS_IT_IS
 from tests.conftest import TINY
 from tests.test_tables import made_up, miniature  # noqa: F401
 

@@ -124,12 +124,11 @@ def load_for_images(folder: Path, *, untrained: bool = False) -> nn.Module:
     if untrained:
         with torch.random.fork_rng(), quiet():
             torch.manual_seed(0)
+            config.update(options)
             model = AutoModel.from_config(config, trust_remote_code=False, dtype=torch.float32)
-        for name, value in options.items():
-            setattr(model.config, name, value)
-        part = _tower(model)
     else:
-        part = _tower(load_model(AutoModel, folder, **options))
+        model = load_model(AutoModel, folder, **options)
+    part = _tower(model)
     part.name_or_path = str(folder)  # which a tower does not know
     return part
 
