@@ -5,7 +5,10 @@ family has one colour on the whole page, a size one marker, a variant one line a
 Seaborn lays out the facets and draws matrices; tables bring the intervals that are drawn.
 """
 
+import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from html import escape
+from io import StringIO
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -20,7 +23,8 @@ from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-WIDTH = 5.8  # inches, of every figure
+WIDTH = 7.2  # inches, of every figure on a page
+PHONE = 3.5  # and on a phone
 
 _style: dict[str, Any] = {"labels": {}, "limits": {}, "chance": {}, "families": {}}
 _style |= {"levels": {}, "ceilings": {}, "words": {}}
@@ -77,6 +81,47 @@ def set_style(style: Mapping[str, Any] | None = None) -> None:
     rc |= {"legend.frameon": False, "lines.markersize": 4.5, "figure.labelsize": 10.8}
     rc |= {"svg.hashsalt": "convexlib"}  # the same figure gives the same file
     sns.set_theme(style="ticks", font="DejaVu Sans", font_scale=0.9, color_codes=False, rc=rc)
+
+
+def html(figure: Figure, *, alt: str = "") -> str:
+    """A figure as part of a page: as vectors, and drawn again for a phone where it knows how.
+
+    Parameters
+    ----------
+    figure : Figure
+    alt : str, optional
+        What is seen on it; by default what the figure says itself.
+
+    Returns
+    -------
+    str
+        HTML. Artists with a gid that begins with "cv:" are elements with the rest of it as
+        ``data-cv``.
+    """
+    alt = escape(alt or getattr(figure, "alt", ""), quote=True)
+    phone = getattr(figure, "phone", None)
+    drawn = [("desk", figure)] + ([("phone", phone)] if phone else [])
+    # Elsewhere than in the book, where no style tells the two apart, the second stays hidden.
+    parts = [
+        f'<div class="{width}"{" hidden" if width == "phone" else ""} role="img" '
+        f'aria-label="{alt}">{_svg(each)}</div>'
+        for width, each in drawn
+    ]
+    return f'<div class="drawn{" twice" if phone else ""}">{"".join(parts)}</div>'
+
+
+def _svg(figure: Figure) -> str:
+    """As an element of a page, whose ids are those alone that something refers to."""
+    file = StringIO()
+    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "convexlib"}):
+        figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    # A style within an element would be one of the whole page.
+    text = re.sub(r"<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)
+    text = re.sub(r' id="cv:([^"]*)"', r' data-cv="\1"', text)
+    wanted = {*re.findall(r"""(?:url\(|href=")#([^")]+)""", text)}
+    return re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in wanted else "", text)
 
 
 def curves(

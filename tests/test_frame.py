@@ -270,6 +270,7 @@ FLOORS = [
     "tables",
     "claims",
     "reports",
+    "widgets",
     "book",
     "plan",
     "cli",
