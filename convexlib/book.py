@@ -30,7 +30,7 @@ _ATTEMPTS = 3
 _PROCESSES = 2  # that share the notebooks: to plan takes one as long as to draw a page
 _FEW_CONCEPTS = 40  # a row of a figure each
 _PATIENCE = 300  # seconds for a kernel to start, on a machine that is busy
-_RENDERERS = ("jupyter-book", "sphinx", "sphinx-book-theme")
+RENDERERS = ("jupyter-book", "sphinx", "sphinx-book-theme")
 
 
 def begin(study: str, **choice: Any) -> Study:
@@ -113,7 +113,7 @@ def executed(study: Study, name: str) -> Result:
             + ", ".join(notebooks(study))
         )
     source, kind = _source(name), study.stimuli.kind
-    reached = dependencies.of_notebook(_code_of(source), data=kind).code
+    reached = dependencies.of_notebook(code_of(source), data=kind).code
     measured: dict[str, Any] = pipeline.all_measures(study)
     if "convexlib.tables.baselines" in reached:
         measured["baselines"] = pipeline.all_measures(study.baselines)
@@ -152,29 +152,48 @@ def executed(study: Study, name: str) -> Result:
 
 def _described(source: Path, kind: str) -> list[dict[str, str]]:
     """Hash of the source of a notebook, and all that its cells reach."""
-    return [store.of_files([source]), *dependencies.of_notebook(_code_of(source), data=kind)]
+    return [store.of_files([source]), *dependencies.of_notebook(code_of(source), data=kind)]
 
 
 def _execute(folder: Path, *, study: Study, name: str, source: Path, measures: Any) -> None:
     """Execute a notebook, which finds the measures by itself."""
+    named = study.choice["study"] if study.choice["study"] in studies.names() else "..."
+    command = f"make notebook NAME={name} STUDY={named}"
+    run(_for_study(study, source), folder / f"{name}.ipynb", dict(study.choice), command=command)
+
+
+def run(
+    notebook: nbformat.NotebookNode, path: Path, parameters: dict[str, Any], *, command: str
+) -> None:
+    """Execute a notebook with parameters, and end it with all its code under one fold.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+    path : Path
+        Where it goes.
+    parameters : dict
+    command : str
+        What makes the page again.
+    """
     import papermill
 
-    blank, path = folder / "blank.ipynb", folder / f"{name}.ipynb"
-    nbformat.write(_for_study(study, source), blank)
+    blank = path.with_name("blank.ipynb")
+    nbformat.write(notebook, blank)
     with _this_python() as kernel:
         try:
-            _run(blank, path, kernel_name=kernel, parameters=dict(study.choice))
+            _try_to_run(blank, path, kernel_name=kernel, parameters=parameters)
         except papermill.PapermillExecutionError as error:
             raise ValueError(
-                f"notebook {name}, cell {error.exec_count}: {error.ename}: {error.evalue}"
+                f"notebook {path.stem}, cell {error.exec_count}: {error.ename}: {error.evalue}"
             ) from error
     blank.unlink()
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells.append(_rerun(study, name, notebook))
-    nbformat.write(notebook, path)
+    done = nbformat.read(path, as_version=4)
+    done.cells.append(_rerun(command, done))
+    nbformat.write(done, path)
 
 
-def _run(blank: Path, path: Path, **options: Any) -> None:
+def _try_to_run(blank: Path, path: Path, **options: Any) -> None:
     """Execute a notebook; kernels that start at once can choose the same port, and one dies."""
     import papermill
 
@@ -194,7 +213,7 @@ def _run(blank: Path, path: Path, **options: Any) -> None:
                 raise
 
 
-def _rerun(study: Study, name: str, notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def _rerun(command: str, notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The end of a page: how it is made again, and all its code, under one fold."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     sources = []
@@ -203,11 +222,7 @@ def _rerun(study: Study, name: str, notebook: nbformat.NotebookNode) -> nbformat
         if not {"parameters", "injected-parameters"} & {*tags}:  # which may hold one's own paths
             sources.append(cell.source)
         cell.metadata["tags"] = ["remove-input" if "hide-input" in tags else "remove-cell"]
-    named = study.choice["study"] if study.choice["study"] in studies.names() else "..."
-    words = (
-        f"`make notebook NAME={name} STUDY={named}` makes this page again, by this code; `study`, "
-        "`models` and the like are its parameters:"
-    )
+    words = f"`{command}` makes this page again, by this code; what it begins with are parameters:"
     text = "\n\n".join(sources)
     fence = f"````{{admonition}} Rerun this page\n:class: dropdown\n{words}\n"
     return nbformat.v4.new_markdown_cell(f"{fence}```python\n{text}\n```\n````")
@@ -239,7 +254,7 @@ def site(study: Study) -> Result:
     sources = [path for name in _SOURCES for path in _files(ROOT / name)]
     by = {
         "files": [(str(p.relative_to(ROOT)), store.of_files([p])) for p in sources],
-        "libraries": dependencies.of_libraries(*_RENDERERS),
+        "libraries": dependencies.of_libraries(*RENDERERS),
         "stimuli": study.stimuli.model_dump(mode="json"),
     }
     return Result(
@@ -265,12 +280,13 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def publish(study: Study, folder: Path) -> None:
-    """Put the site into a folder, as a whole; a site that was there is replaced.
+def publish(built: Path, folder: Path) -> None:
+    """Put a site into a folder, as a whole; a site that was there is replaced.
 
     Parameters
     ----------
-    study : Study
+    built : Path
+        A stored site.
     folder : Path
 
     Raises
@@ -279,7 +295,7 @@ def publish(study: Study, folder: Path) -> None:
         If the folder holds something else.
     """
     check_folder(folder)
-    built, folder = site(study).get(), folder.resolve()
+    folder = folder.resolve()
     stamp = folder / f"built-{built.name}"
     if stamp.is_file() and stamp.stat().st_mtime_ns >= built.stat().st_mtime_ns:
         return
@@ -295,15 +311,33 @@ def publish(study: Study, folder: Path) -> None:
 
 def _render(folder: Path, *, study: Study, human: Path, notebooks: dict[str, Path]) -> None:
     with tempfile.TemporaryDirectory() as work:
-        source, output = Path(work, "source"), Path(work, "output")
+        source = Path(work, "source")
         _assemble(study, source, notebooks)
+        build(source, folder)
+
+
+def build(source: Path, folder: Path) -> None:
+    """Render a Jupyter Book into a folder; a warning is an error.
+
+    Parameters
+    ----------
+    source : Path
+        With `_config.yml` and `_toc.yml`.
+    folder : Path
+
+    Raises
+    ------
+    RuntimeError
+        If it cannot be rendered, with what Jupyter Book says.
+    """
+    with tempfile.TemporaryDirectory() as output:
         command = [Path(sys.executable).with_name("jupyter-book"), "build", source]
         command += ["--path-output", output, "--all", "--warningiserror", "--keep-going", "--quiet"]
         environment = os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONUTF8": "1"}
         done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
         if done.returncode:
             raise RuntimeError(f"jupyter-book failed:\n{done.stdout}\n{done.stderr}")
-        shutil.copytree(output / "_build" / "html", folder, dirs_exist_ok=True)
+        shutil.copytree(Path(output, "_build", "html"), folder, dirs_exist_ok=True)
 
 
 def _assemble(study: Study, source: Path, executed: dict[str, Path]) -> None:
@@ -370,7 +404,7 @@ def _source(name: str) -> Path:
     return ROOT / "notebooks" / f"{name}.md"
 
 
-def _code_of(source: Path) -> list[str]:
+def code_of(source: Path) -> list[str]:
     import jupytext
 
     cells = jupytext.reads(source.read_text(encoding="utf-8"), "md:myst").cells

@@ -176,14 +176,13 @@ def test_a_notebook_is_stored_without_outputs(path: Path) -> None:
 
 
 @of_each(NOTEBOOKS)
-def test_a_figure_has_a_name_a_caption_and_alt_text(path: Path) -> None:
+def test_a_figure_has_a_name_and_a_caption(path: Path) -> None:
     drawn = figure_cells(path)
     assert drawn
     for cell in drawn:
         shown = cell.metadata["mystnb"]
         assert shown["figure"]["name"].startswith("fig-")
         assert len(shown["figure"]["caption"].split()) >= 5
-        assert len(shown["image"]["alt"].split()) >= 5
 
 
 def test_no_two_figures_share_a_name() -> None:
@@ -272,6 +271,7 @@ FLOORS = [
     "reports",
     "widgets",
     "book",
+    "editions",
     "plan",
     "cli",
 ]
