@@ -199,7 +199,7 @@
         h("p", { class: "question", "aria-hidden": "true" }, "Which one is the odd one out?")),
       h("div", { class: "choices" }, choices),
       h("div", { class: "progress" }, back, h("span", {}, pips, count),
-        h("span", { class: "keys" }, "Keys: 1, 2, 3")),
+        h("span", { class: "keys" }, "Keys: Tab, then 1, 2, 3")),
     );
 
     const showThree = () => {
@@ -442,8 +442,8 @@
       model.called === model.name ? model.name : `${data.families[model.family].label} ${model.called}`;
 
     const legend = () => {
-      const sample = (...drawn) =>
-        s("svg", { viewBox: "0 0 28 12", width: 28, height: 12, "aria-hidden": "true" }, drawn);
+      const sample = (drawn, width = 28) =>
+        s("svg", { viewBox: `0 0 ${width} 12`, width, height: 12, "aria-hidden": "true" }, drawn);
       const line = (kind, dash) => s("path",
         { class: kind, d: "M1 6H27", stroke: "currentColor", "stroke-dasharray": dash || null });
       const entries = [
@@ -456,8 +456,8 @@
       }
       if (sizes.length > 1) {
         sizes.forEach((name) => entries.push([
-          sample(s("g", { transform: "translate(-7 -3) scale(1.5)" },
-            mark(name, 14, 6, { fill: "currentColor" }))), name]));
+          sample(s("g", { transform: "translate(-3 -3) scale(1.5)" },
+            mark(name, 6, 6, { fill: "currentColor" })), 12), name]));
       }
       return h("ul", { class: "legend" }, entries.map(([drawn, words]) => h("li", {}, drawn, words)));
     };
