@@ -9,7 +9,7 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache, partial
@@ -248,6 +248,26 @@ def _this_python() -> Iterator[str]:
                 os.environ["JUPYTER_PATH"] = before
 
 
+def card(several: Sequence[Study]) -> Result:
+    """The picture by which a link to the site is shown elsewhere: the main curves, as card.png."""
+    names = "-".join(study.name for study in several)
+    by = [study.choice["study"] for study in several]
+    measured = {study.name: pipeline.all_measures(study) for study in several}
+    return Result(
+        f"{names}/card", _draw_card, {"several": Known(several, by=by), "measures": measured}
+    )
+
+
+def _draw_card(folder: Path, *, several: Sequence[Study], measures: Any) -> None:
+    from convexlib import figures
+
+    figures.set_style(tables.style_of_several(several))
+    means = tables.of_several(several, tables.by_family)
+    means = means[means["measure"].isin(["convexity", "odd_one_out"])]
+    title = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
+    figures.card(means.assign(what=means["measure"]), folder / "card.png", title=title)
+
+
 @cache
 def site(study: Study) -> Result:
     """The rendered site: what all else is made for."""
@@ -264,6 +284,7 @@ def site(study: Study) -> Result:
             "study": Known(study, by=by),
             "human": pipeline.human(study),
             "notebooks": {name: executed(study, name) for name in notebooks(study)},
+            "card": card([study]),
         },
         chosen={"data": study.stimuli.kind},
     )
@@ -309,10 +330,13 @@ def publish(built: Path, folder: Path) -> None:
         copied.rename(folder)
 
 
-def _render(folder: Path, *, study: Study, human: Path, notebooks: dict[str, Path]) -> None:
+def _render(
+    folder: Path, *, study: Study, human: Path, notebooks: dict[str, Path], card: Path
+) -> None:
     with tempfile.TemporaryDirectory() as work:
         source = Path(work, "source")
         _assemble(study, source, notebooks)
+        shutil.copy(card / "card.png", source / "book" / "_static")
         build(source, folder)
 
 

@@ -31,8 +31,7 @@ def begin(names: Sequence[str]) -> list[Study]:
         Names in studies/, or YAML files.
     """
     loaded = [studies.load(name) for name in names]
-    style = tables.style(loaded[0]) | {"words": {}, "ceilings": {}}
-    figures.set_style(style)
+    figures.set_style(tables.style_of_several(loaded))
     return loaded
 
 
@@ -111,7 +110,7 @@ def common(several: Sequence[Study]) -> Result:
         "files": [(str(path.relative_to(ROOT)), store.of_files([path])) for path in sources],
         "libraries": dependencies.of_libraries(*book.RENDERERS),
     }
-    inputs = {"notebooks": pages, "sources": Known(sources, by=by)}
+    inputs = {"notebooks": pages, "card": book.card(several), "sources": Known(sources, by=by)}
     return Result(f"{'-'.join(names)}/common", _render, inputs)
 
 
@@ -153,7 +152,7 @@ def _sources() -> list[Path]:
     return [ROOT / "_config.yml", *(p for p in sorted((ROOT / "book").rglob("*")) if p.is_file())]
 
 
-def _render(folder: Path, *, notebooks: Mapping[str, Path], sources: Any) -> None:
+def _render(folder: Path, *, notebooks: Mapping[str, Path], card: Path, sources: Any) -> None:
     with tempfile.TemporaryDirectory() as work:
         source = Path(work, "source")
         (source / "book").mkdir(parents=True)
@@ -162,6 +161,7 @@ def _render(folder: Path, *, notebooks: Mapping[str, Path], sources: Any) -> Non
             path = ROOT / "book" / name
             copy = shutil.copytree if path.is_dir() else shutil.copy
             copy(path, source / "book" / name)
+        shutil.copy(card / "card.png", source / "book" / "_static")
         for name, executed in notebooks.items():
             shutil.copy(executed / f"{name}.ipynb", source)
         front, *others = notebooks

@@ -14,6 +14,7 @@ from functools import partial, wraps
 from html import escape
 from io import StringIO
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -321,6 +322,25 @@ def curves(
     return _legend(figure, drawn, xlabel, hues=hues, also=known)
 
 
+def card(table: pd.DataFrame, path: Path, *, title: str) -> None:
+    """Curves as a picture of 1200 by 630 pixels, by which a page is shown elsewhere.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As for `curves`, with columns what (a row of facets) and title (a column).
+    path : Path
+        Of the PNG file.
+    title : str
+    """
+    options = {"units": ["family", "variant"], "xlabel": "depth"}
+    figure = curves(table, row="what", column="title", **options)
+    figure.suptitle(title, fontsize=15, x=0.02, ha="left")
+    figure.set_size_inches(8, 4.2)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
 @_drawn_twice
 def forest(
     table: pd.DataFrame,
@@ -453,7 +473,7 @@ def scatter(
         for _, panel, _ in facets
     ]
     what = f"{_label(y)} against {_label(x)}, a point a row".replace("\n", " ")
-    figure.alt = f"{what}. {'. '.join(said)}."
+    figure.alt = f"{what}. {'. '.join(said)}.".replace("\n", " ")
     return figure
 
 

@@ -1,7 +1,7 @@
 """Study to tidy DataFrame: one function a question. Tables only join what was measured."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import combinations
 from typing import Any
@@ -96,6 +96,13 @@ def style(study: Study) -> dict[str, Any]:
         "ceilings": {name: each.ceiling for name, each in pipeline.judged(study).sets.items()},
         "words": dict(study.stimuli.WORDS),
     }
+
+
+def style_of_several(several: Sequence[Study]) -> dict[str, Any]:
+    """The same for figures about several studies, in words that fit all of them."""
+    words = {"concept": "concept", "concepts": "concepts", "category": "class"}
+    words |= {"categories": "classes", "units": "units"}
+    return style(several[0]) | {"words": words, "ceilings": {}}
 
 
 @cache
