@@ -48,6 +48,18 @@ def shares(X: np.ndarray, label: str, k: int) -> list[float]:
     return [share(path(X, a, b, k)) for a, b in combinations(members(label).tolist(), 2)]
 
 
+def counted(X: np.ndarray, label: str, k: int) -> str:
+    """How many pairs of a class stay inside, leave, and have no path."""
+    ways = [path(X, a, b, k) for a, b in combinations(members(label).tolist(), 2)]
+    stay = sum(share(way) == 1 for way in ways)
+    broken = sum(len(way) == 0 for way in ways)
+    leave = len(ways) - stay - broken
+    parts = ["1 pair stays" if stay == 1 else f"{stay} pairs stay"]
+    parts += [f"{leave} leave" + "s" * (leave == 1)] if leave else []
+    parts += [f"{broken} ha{'s' if broken == 1 else 've'} no path"] if broken else []
+    return ", ".join(parts)
+
+
 # What each arrangement teaches.
 
 
@@ -275,6 +287,8 @@ def test_each_arrangement_is_scored_as_by_the_package_at_every_k(open_page: Open
         np.testing.assert_array_equal(seen["X"], arrangement.X)
         assert seen["k"] == arrangement.k
         assert seen["pair"].replace(" ", "") == arrangement.pair
+        counts = page.locator(".by-hand .count").all_text_contents()
+        assert counts == [counted(seen["X"], label, seen["k"]) for label in ("blue", "orange")]
         for k in range(1, len(LETTERS)):
             set_k(page, k)
             assert check(page)["k"] == k

@@ -141,7 +141,7 @@ def still() -> Figure:
     Its attribute ``phone`` is the same for a phone.
     """
     figure = _drawn(1, 3, (figures.WIDTH, 2.6))
-    figure.phone = _drawn(3, 1, (figures.PHONE, 9.0))
+    figure.phone = _drawn(3, 1, (figures.PHONE, 10.5))
     return figure
 
 

@@ -14,7 +14,9 @@
 
   /** Length of the edge between every two points; Infinity where there is none. */
   function neighborGraph(points, k) {
-    const distances = points.map(([x, y]) => points.map(([u, v]) => Math.sqrt((x - u) ** 2 + (y - v) ** 2)));
+    const distances = points.map(([x, y]) =>
+      points.map(([u, v]) => Math.sqrt((x - u) ** 2 + (y - v) ** 2))
+    );
     const reach = distances.map((row, i) => {
       const others = row.filter((_, j) => j !== i).sort((a, b) => a - b);
       return others[k - 1] * (1 + TIE); // all at the distance of the last neighbour are neighbours
@@ -51,7 +53,8 @@
     const part = parts(graph);
     const units = [...new Set(part)].map((number) => {
       const lengths = graph
-        .flatMap((row, i) => row.filter((d, j) => part[i] === number && j > i && d > 0 && d < Infinity))
+        .filter((_, i) => part[i] === number)
+        .flatMap((row) => row.filter((d) => d > 0 && d < Infinity)) // each from both its ends
         .sort((a, b) => a - b);
       if (!lengths.length) return 1;
       const half = (lengths.length - 1) / 2;
@@ -104,18 +107,18 @@
       const isMember = labels.map((label) => label === name);
       const pairs = members.flatMap((a, place) => {
         const to = waysFrom(a, lengths, isMember);
-        return members.slice(place + 1).map((b) => scored([a, b], to(b), isMember));
+        return members.slice(place + 1).map((b) => scored(name, [a, b], to(b), isMember));
       });
       return { name, pairs, score: mean(pairs.map((pair) => pair.score)) };
     });
     return { graph, classes, space: mean(classes.map((each) => each.score)) };
   }
 
-  function scored(ends, path, isMember) {
+  function scored(name, ends, path, isMember) {
     const between = path.slice(1, -1);
     const inside = between.filter((i) => isMember[i]).length;
     const score = path.length === 0 ? 0 : between.length === 0 ? 1 : inside / between.length;
-    return { ends, path, between, inside, score };
+    return { name, ends, path, between, inside, score };
   }
 
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -124,7 +127,7 @@
 
   const shown = (score) => (Number.isInteger(score) ? String(score) : score.toFixed(2));
 
-  function said({ path, between, inside, score }, name) {
+  function said({ name, path, between, inside, score }) {
     if (!path.length) return "no path: 0";
     if (!between.length) return "joined by an edge: 1";
     const points = between.length === 1 ? "point" : "points";
@@ -133,19 +136,27 @@
   }
 
   function counted(pairs) {
-    const broken = pairs.filter((pair) => !pair.path.length).length;
     const inside = pairs.filter((pair) => pair.score === 1).length;
-    const leave = pairs.length - broken - inside;
-    return `${pairs.length} pairs: ${inside} inside, ${leave} leave, ${broken} without a path`;
+    const broken = pairs.filter((pair) => !pair.path.length).length;
+    const leave = pairs.length - inside - broken;
+    return [
+      inside === 1 ? "1 pair stays" : `${inside} pairs stay`,
+      leave && (leave === 1 ? "1 leaves" : `${leave} leave`),
+      broken && (broken === 1 ? "1 has no path" : `${broken} have no path`),
+    ]
+      .filter(Boolean)
+      .join(", ");
   }
 
   // ---- The page ------------------------------------------------------------------------------
 
   const SVG = "http://www.w3.org/2000/svg";
-  const DRAWN = new Set(["svg", "g", "line", "polyline", "path", "circle", "rect", "text"]);
+  const DRAWN = new Set(["svg", "g", "line", "path", "circle", "rect", "text"]);
 
   function make(tag, attributes = {}, ...children) {
-    const element = DRAWN.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
+    const element = DRAWN.has(tag)
+      ? document.createElementNS(SVG, tag)
+      : document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
     element.append(...children);
     return element;
@@ -156,7 +167,8 @@
   const DRAG = 4; // pixels beyond which a tap is a drag
   const GLIDE = 450; // milliseconds from one arrangement to the next
   const TOUCH = "Drag a point. Tap two of one colour to see the path between them.";
-  const KEYS = "Arrow keys move the point, Shift and arrow a little. Enter chooses it, Tab goes on.";
+  const KEYS =
+    "Arrow keys move the point, Shift and arrow a little. Enter chooses it, Tab goes on.";
 
   function start(mount) {
     const content = JSON.parse(mount.querySelector('script[type="application/json"]').textContent);
@@ -211,7 +223,11 @@
     const live = make(
       "div",
       { class: "live by-hand" },
-      make("div", { class: "choices", role: "group", "aria-label": "Arrangements" }, ...choices),
+      make(
+        "div",
+        { class: "arrangements", role: "group", "aria-label": "Arrangements" },
+        ...choices
+      ),
       lesson,
       make(
         "div",
@@ -228,7 +244,7 @@
           { class: "right" },
           make("div", { class: "k" }, neighbors, fewer, range, more),
           ...rows.map((row) => row.element),
-          make("p", { class: "space" }, "the space, on average ", space)
+          make("p", { class: "space" }, "the space (mean) ", space)
         )
       ),
       heard
@@ -240,7 +256,12 @@
         : make("rect", { class: "shape", x: -10, y: -10, width: 20, height: 20, rx: 2 });
       return make(
         "g",
-        { class: `point ${isFirst ? "first" : "second"}`, tabindex: 0, role: "button", "data-point": letter },
+        {
+          class: `point ${isFirst ? "first" : "second"}`,
+          tabindex: 0,
+          role: "button",
+          "data-point": letter,
+        },
         make("circle", { class: "hit", r: HIT }),
         make("circle", { class: "ring", r: 16 }),
         shape,
@@ -259,14 +280,18 @@
     function drawClass(name) {
       const score = make("strong");
       const bars = make("div", { class: "bars", "aria-hidden": "true" });
-      const slider = make("input", { type: "range", min: 0, step: 1, "aria-label": `Pairs of ${name}, lowest first` });
+      const slider = make("input", {
+        type: "range",
+        min: 0,
+        step: 1,
+        "aria-label": `Pairs of ${name}, lowest first`,
+      });
       const count = make("p", { class: "count" });
       const which = name === labels[0] ? "first" : "second";
-      const title = make("p", { class: "title" }, make("span", { class: "sign" }), `${name} `, score);
       const element = make(
         "div",
         { class: `class ${which}` },
-        title,
+        make("p", { class: "title" }, make("span", { class: "sign" }), `${name} `, score),
         make("div", { class: "pairs" }, bars, slider),
         count
       );
@@ -284,9 +309,7 @@
 
     function draw() {
       judged = judge(state.points, labels, state.k);
-      const all = judged.classes.flatMap((each) => each.pairs.map((pair) => ({ ...pair, name: each.name })));
-      const [a, b] = state.pair;
-      const pair = state.pending === null ? all.find(({ ends }) => ends[0] === a && ends[1] === b) : null;
+      const pair = judged.classes.flatMap((each) => each.pairs).find(isChosen);
 
       drawGraph(pair);
       drawPoints(pair);
@@ -296,8 +319,9 @@
       const italic = make("i", {}, "k");
       neighbors.replaceChildren(italic, ` = ${state.k} nearest neighbour${state.k > 1 ? "s" : ""}`);
       range.value = state.k;
-      fewer.disabled = state.k <= 1;
-      more.disabled = state.k >= letters.length - 1;
+      // Not disabled, which would take the focus away.
+      fewer.setAttribute("aria-disabled", String(state.k <= 1));
+      more.setAttribute("aria-disabled", String(state.k >= letters.length - 1));
       lesson.textContent = state.arrangement.says;
       choices.forEach((button, i) =>
         button.setAttribute("aria-pressed", String(arrangements[i] === state.arrangement))
@@ -313,10 +337,13 @@
         Object.fromEntries(judged.classes.map((each) => [each.name, each.score]))
       );
 
-      const scores = judged.classes.map((each) => `${each.name} ${each.score.toFixed(2)}`).join(", ");
-      const words = pair ? `${names(pair.ends, " to ")}: ${said(pair, pair.name)}. ` : "";
-      say(`${words}${scores}, space ${judged.space.toFixed(2)}; k is ${state.k}.`);
+      const scores = judged.classes.map((each) => `${each.name} ${each.score.toFixed(2)}`);
+      const words = pair ? `${names(pair.ends, " to ")}: ${said(pair)}. ` : "";
+      say(`${words}${scores.join(", ")}, space ${judged.space.toFixed(2)}; k is ${state.k}.`);
     }
+
+    const isChosen = ({ ends }) =>
+      state.pending === null && ends.every((end, place) => end === state.pair[place]);
 
     const names = (points, between = " ") => points.map((i) => letters[i]).join(between);
 
@@ -351,7 +378,8 @@
         dot.classList.toggle("outside", between && labels[i] !== pair.name);
         dot.setAttribute("aria-pressed", String(isEnd));
         const near = [...judged.graph[i].keys()].filter((j) => judged.graph[i][j] < Infinity);
-        dot.setAttribute("aria-label", `${letters[i]}, ${labels[i]}, joined to ${names(near, ", ")}`);
+        const joined = `joined to ${names(near, ", ")}`;
+        dot.setAttribute("aria-label", `${letters[i]}, ${labels[i]}, ${joined}`);
       });
     }
 
@@ -361,24 +389,19 @@
         return make("span", { class: `chip ${look}` }, letters[i]);
       };
       if (!pair) {
-        const { pending } = state;
-        chips.replaceChildren(...(pending === null ? [] : [chip(pending), " – ?"]));
-        formula.textContent =
-          pending === null ? "Tap two points of one colour." : `Now tap another ${labels[pending]} point.`;
+        chips.replaceChildren(chip(state.pending), " – ?");
+        formula.textContent = `Now choose another ${labels[state.pending]} point.`;
         return;
       }
       const path = pair.path.length ? pair.path : pair.ends;
       const between = pair.path.length ? " – " : " ··· ";
       chips.replaceChildren(...path.flatMap((i, n) => (n ? [between, chip(i)] : [chip(i)])));
-      formula.textContent = said(pair, pair.name);
+      formula.textContent = said(pair);
     }
 
     function drawScores(row, { name, pairs, score }) {
-      row.sorted = [...pairs].sort(
-        (p, q) => p.score - q.score || p.path.length - q.path.length || p.ends[0] - q.ends[0] || p.ends[1] - q.ends[1]
-      );
-      const [a, b] = state.pending === null ? state.pair : [];
-      const chosen = row.sorted.findIndex(({ ends }) => ends[0] === a && ends[1] === b);
+      row.sorted = [...pairs].sort((p, q) => p.score - q.score || p.path.length - q.path.length);
+      const chosen = row.sorted.findIndex(isChosen);
       row.score.textContent = score.toFixed(2);
       row.count.textContent = counted(pairs);
       row.slider.max = pairs.length - 1;
@@ -387,7 +410,7 @@
         "aria-valuetext",
         chosen < 0
           ? `no pair of ${name} is chosen`
-          : `${names(row.sorted[chosen].ends, " to ")}: ${said(row.sorted[chosen], name)}`
+          : `${names(row.sorted[chosen].ends, " to ")}: ${said(row.sorted[chosen])}`
       );
       row.bars.replaceChildren(
         ...row.sorted.map((pair, n) => {
@@ -401,6 +424,7 @@
 
     /** Said aloud once it rests, not at every step of a drag. */
     function say(words) {
+      if (!mount.classList.contains("alive")) return;
       clearTimeout(timer);
       timer = setTimeout(() => {
         heard.textContent = words;
@@ -411,14 +435,15 @@
 
     function arrange(arrangement) {
       cancelAnimationFrame(frame);
-      const from = state.points.length ? state.points : arrangement.points;
-      Object.assign(state, { arrangement, k: arrangement.k, pair: arrangement.pair, pending: null });
-      const still = from === arrangement.points || matchMedia("(prefers-reduced-motion: reduce)").matches;
+      const { points, k, pair } = arrangement;
+      const from = state.points.length ? state.points : points;
+      Object.assign(state, { arrangement, k, pair, pending: null });
+      const still = from === points || matchMedia("(prefers-reduced-motion: reduce)").matches;
       const begun = performance.now();
       const step = (now) => {
         const share = still ? 1 : Math.min(1, Math.max(0, (now - begun) / GLIDE));
         const eased = share * share * (3 - 2 * share);
-        state.points = arrangement.points.map((to, i) =>
+        state.points = points.map((to, i) =>
           to.map((end, axis) => Math.round(from[i][axis] + (end - from[i][axis]) * eased))
         );
         live.toggleAttribute("data-moving", share < 1);
@@ -480,7 +505,8 @@
       const i = far.indexOf(Math.min(...far));
       if (far[i] > HIT) return;
       const [u, v] = state.points[i];
-      held = { i, id: event.pointerId, at: [event.clientX, event.clientY], by: [u - x, v - y], isDrag: false };
+      const at = [event.clientX, event.clientY];
+      held = { i, id: event.pointerId, at, by: [u - x, v - y], isDrag: false };
       plane.setPointerCapture(event.pointerId);
     });
     plane.addEventListener("pointermove", (event) => {
@@ -501,7 +527,7 @@
     };
     plane.addEventListener("pointerup", release);
     plane.addEventListener("pointercancel", release);
-    // Where a browser takes no touch-action from parts of a drawing: a drag does not scroll the page.
+    // A drag does not scroll the page where parts of a drawing have no touch-action, either.
     plane.addEventListener(
       "touchmove",
       (event) => {
@@ -537,7 +563,9 @@
         if (event.detail === 0) choosePoint(i); // a screen reader presses it
       });
     });
-    choices.forEach((button, i) => button.addEventListener("click", () => arrange(arrangements[i])));
+    choices.forEach((button, i) =>
+      button.addEventListener("click", () => arrange(arrangements[i]))
+    );
     again.addEventListener("click", () => arrange(state.arrangement));
     fewer.addEventListener("click", () => setK(state.k - 1));
     more.addEventListener("click", () => setK(state.k + 1));
@@ -548,5 +576,5 @@
     mount.classList.add("alive");
   }
 
-  for (const mount of document.querySelectorAll('[data-widget="convexity_by_hand"]:not(.alive)')) start(mount);
+  document.querySelectorAll('[data-widget="convexity_by_hand"]:not(.alive)').forEach(start);
 })();
