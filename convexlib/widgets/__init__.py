@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib.pyplot as plt
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
@@ -36,6 +37,7 @@ def mount(name: str, content: Mapping[str, Any], *, still: Figure, alt: str) -> 
     """
     numbers = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
     called = html.escape(name, quote=True)
+    plt.close(still)  # or a notebook would show it once more
     return HTML(
         f'<div class="widget" data-widget="{called}">'
         f'<div class="still">{figures.html(still, alt=alt)}</div>'
