@@ -30,6 +30,7 @@ _ATTEMPTS = 3
 _PROCESSES = 2  # that share the notebooks: to plan takes one as long as to draw a page
 _FEW_CONCEPTS = 40  # a row of a figure each
 _PATIENCE = 300  # seconds for a kernel to start, on a machine that is busy
+_ICON_SCRIPT = re.compile(r"<(?:script|link)\b[^>]*/fontawesome\.js[^>]*>(?:</script>)?")
 RENDERERS = ("jupyter-book", "sphinx", "sphinx-book-theme")
 
 
@@ -361,7 +362,18 @@ def build(source: Path, folder: Path) -> None:
         done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
         if done.returncode:
             raise RuntimeError(f"jupyter-book failed:\n{done.stdout}\n{done.stderr}")
-        shutil.copytree(Path(output, "_build", "html"), folder, dirs_exist_ok=True)
+        rendered = Path(output, "_build", "html")
+        _without_icon_script(rendered)
+        shutil.copytree(rendered, folder, dirs_exist_ok=True)
+
+
+def _without_icon_script(site: Path) -> None:
+    """Leave out the theme's script of icons, half of a page's weight: its fonts have them, too."""
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(_ICON_SCRIPT.sub("", text), encoding="utf-8")
+    for script in site.rglob("fontawesome.js*"):
+        script.unlink()
 
 
 def _assemble(study: Study, source: Path, executed: dict[str, Path]) -> None:

@@ -35,7 +35,6 @@ PHONE = 3.5  # and on a phone
 
 _MOST_LABELS = 9  # lines of a facet that carry their names themselves
 _LONGEST_LABEL = 24  # characters
-_MOST_PICTURES = 7  # side by side on a phone
 _LINE = 11.0  # points, from one name of a line to the next
 
 _style: dict[str, Any] = {"labels": {}, "limits": {}, "chance": {}, "families": {}}
@@ -135,7 +134,9 @@ def html(figure: Figure, *, alt: str = "") -> str:
 def _svg(figure: Figure) -> str:
     """As an element of a page, whose ids are those alone that something refers to."""
     file = StringIO()
-    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "convexlib"}):
+    # Scripts read the values of a line off the corners of its path.
+    options = {"svg.fonttype": "none", "svg.hashsalt": "convexlib", "path.simplify": False}
+    with plt.rc_context(options):
         figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
     text = file.getvalue()
     text = text[text.index("<svg") :]
@@ -145,7 +146,20 @@ def _svg(figure: Figure) -> str:
     text = re.sub(r' id="cv:([^"]*)"', r' data-cv="\1"', text)
     wanted = {*re.findall(r"""(?:url\(|href=")#([^")]+)""", text)}
     text = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in wanted else "", text)
-    return re.sub(r' (?:d|x|y|transform)="[^"]*"', _rounded, text)
+    text = re.sub(r' (?:d|x|y|transform)="[^"]*"', _rounded, text)
+    # What repeats is said once: it is most of a file.
+    text = re.sub(r"font-family: [^;\"]*", "font-family: sans-serif", text)
+    text = re.sub(r"\n\s*", "\n", text)
+    return re.sub(r"<g([^>]*)>\n((?:<use [^>]*/>\n)+)</g>", _styled_once, text)
+
+
+def _styled_once(group: re.Match[str]) -> str:
+    """Markers of a group that look alike, with their look at the group."""
+    looks = {*re.findall(r' style="([^"]*)"', group[2])}
+    if len(looks) != 1 or "style=" in group[1]:
+        return group[0]
+    marks = re.sub(r' style="[^"]*"', "", group[2])
+    return f'<g{group[1]} style="{looks.pop()}">{marks}</g>'
 
 
 def _rounded(attribute: re.Match[str]) -> str:
@@ -280,7 +294,8 @@ def curves(
             _tell(told, line, about, {"name": _label(name), "baseline": True}, at, value)
         for look, curve in _alike(panel, *table.columns.intersection(units), "_told"):
             of_seed = curve["_told"].iloc[0]
-            (line,) = ax.plot(curve[x], curve[y], **look)
+            plain = {"marker": ""} if not pd.isna(of_seed) and of_seed >= 0 else {}
+            (line,) = ax.plot(curve[x], curve[y], **look | plain)
             if pd.isna(of_seed):
                 continue  # grey, behind the others
             ends = [curve.get(end, pd.Series(np.nan, curve.index)) for end in band]
@@ -569,7 +584,6 @@ def positions(
     return ax.figure
 
 
-@_drawn_twice
 def pictures(
     table: pd.DataFrame, *, row: str = "category", image: str = "image", n_columns: int = 12
 ) -> Figure:
@@ -596,13 +610,12 @@ def pictures(
     2
     """
     figure, ax = plt.subplots(layout="constrained")
-    n_columns = min(n_columns, _MOST_PICTURES) if _is_narrow() else n_columns
     names: list[str] = []
     for name, group in table.groupby(row, sort=False)[image]:
         for start in range(0, len(group), n_columns):
             for left, picture in enumerate(group.iloc[start : start + n_columns]):
                 ends = (left, left + 0.94, len(names) + 0.94, len(names))
-                ax.imshow(picture, extent=ends, interpolation="nearest")
+                ax.imshow(picture, extent=ends, interpolation="none")
             names.append("" if start else _label(name))
     ax.set(xlim=(0, n_columns), ylim=(len(names), 0), xticks=[], aspect="equal")
     ax.set_yticks(np.arange(len(names)) + 0.47, names)

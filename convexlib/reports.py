@@ -127,12 +127,12 @@ def of_three(study: Study) -> HTML:
         return opening(NOTHING)
     odd = shares.loc[shares.groupby("source", sort=False)["share"].idxmax()].set_index("source")
     names = shares["name"].drop_duplicates().tolist()
-    said = [
-        f"{called(source)}{'' if source == tables.PEOPLE else ' models'} mostly say {of['name']}"
-        for source, of in odd.iterrows()
-    ]
+    said = [f"people mostly say {odd.loc[tables.PEOPLE, 'name']}"]
+    for name, sources in odd.drop(index=tables.PEOPLE).groupby("name", sort=False):
+        which = " and ".join(called(source) for source in sources.index)
+        said.append(f"{which} models mostly say {name}")
     three = f"{', '.join(names[:2])} and {names[2]}"
-    return opening(html.escape(f"Which is the odd one out of {three}? {'; '.join(said)}."))
+    return opening(html.escape(f"Which is the odd one out of {three}? Here {', '.join(said)}."))
 
 
 def of_several(several: Sequence[Study]) -> HTML:
@@ -500,17 +500,6 @@ def stability(study: Study) -> Markdown:
         if not same[claim.id]
     ]
     return Markdown("\n".join(said))
-
-
-def hanging(study: Study) -> Markdown:
-    """What verdicts hang on, in a list."""
-    found = claims.of(study).verdicts.set_index("claim")
-    said = [
-        f"- *{claim.says}* {hangs}"
-        for claim in claims.ledger().claims
-        if (hangs := _hangs_on(claim, found.loc[claim.id]))
-    ]
-    return Markdown("\n".join(said) or "No verdict hangs on a setting that was tried.")
 
 
 def agreement(study: Study) -> list[str]:

@@ -68,13 +68,11 @@
       let best = null;
       this.told.lines.forEach((line, number) => {
         if (!this.isSeen(line)) return;
-        const marks = drawing.querySelectorAll(`[data-cv="line-${number}"] use`);
         const known = points(line).filter((point) => point.y !== null);
-        if (marks.length !== known.length) return;
-        marks.forEach((mark, i) => {
+        const corners = this.corners(drawing, number);
+        if (corners.length !== known.length) return;
+        corners.forEach(({ x, y }, i) => {
           if (!this.isWithin(line.panel, known[i].x)) return;
-          const box = mark.getBoundingClientRect();
-          const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
           const distance = Math.hypot(x - event.clientX, y - event.clientY);
           if (distance < REACH && (!best || distance < best.distance)) best = { line, point: known[i], x, y, distance };
         });
@@ -87,6 +85,18 @@
       const left = Math.min(Math.max(0, best.x - box.x - 60), Math.max(0, box.width - this.note.offsetWidth));
       this.note.style.left = `${left}px`;
       this.note.style.top = `${best.y - box.y - this.note.offsetHeight - 10}px`;
+    }
+
+    /* Where the points of a line lie on the screen: the corners of its path. */
+    corners(drawing, number) {
+      const path = drawing.querySelector(`[data-cv="line-${number}"] > path`);
+      const matrix = path?.getScreenCTM();
+      if (!matrix) return [];
+      const numbers = path.getAttribute("d").match(/-?[\d.]+(e-?\d+)?/g).map(Number);
+      return Array.from({ length: numbers.length / 2 }, (_, i) => {
+        const [x, y] = [numbers[2 * i], numbers[2 * i + 1]];
+        return { x: matrix.a * x + matrix.c * y + matrix.e, y: matrix.b * x + matrix.d * y + matrix.f };
+      });
     }
 
     /* What can be chosen: families, the mean over seeds or one of them, and a range of depths. */
