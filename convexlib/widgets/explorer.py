@@ -9,6 +9,7 @@ import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import tee
 from math import isqrt
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -164,35 +165,39 @@ def _principal(X: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
     return plane, (float(shares[0]), float(shares[1]))
 
 
-def sprite(images: Sequence[Any]) -> Image.Image:
-    """All images side by side, small, in rows of equal length.
+def sprite(images: Sequence[Any], rows: Sequence[int]) -> Image.Image:
+    """Images side by side, small, in rows of equal length.
 
     Parameters
     ----------
     images : sequence
-        Arrays of uint8 or PIL images.
+        Arrays of uint8 or PIL images, of which one at a time is in memory.
+    rows : sequence of int
+        Which of them.
 
     Returns
     -------
     PIL image
-        Of squares as wide as `side` says; an image that is no square stands in the middle of one.
+        Of squares, no larger than the first image is; an image that is no square stands in the
+        middle of one.
     """
-    n, size = len(images), side(images)
-    n_columns = isqrt(n - 1) + 1
-    n_rows = -(-n // n_columns)
-    whole = Image.new("RGB", (n_columns * size, n_rows * size), "white")
-    for number, image in enumerate(images):
-        picture = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
+    n, first = len(rows), np.asarray(images[rows[0]])
+    size = min(_SIDE, max(first.shape[:2]), isqrt(_PIXELS // n))
+    n_columns = _n_columns(n)
+    whole = Image.new("RGB", (n_columns * size, -(-n // n_columns) * size), "white")
+    for number, row in enumerate(rows):
+        picture = images[row]
+        if not isinstance(picture, Image.Image):
+            picture = Image.fromarray(np.asarray(picture))
         square = ImageOps.pad(picture.convert("RGB"), (size, size), color="white")
-        row, column = divmod(number, n_columns)
-        whole.paste(square, (column * size, row * size))
+        down, right = divmod(number, n_columns)
+        whole.paste(square, (right * size, down * size))
     return whole
 
 
-def side(images: Sequence[Any]) -> int:
-    """Width of each image in a sprite, in pixels: no larger than the first image is."""
-    first = np.asarray(images[0])
-    return min(_SIDE, max(first.shape[:2]), isqrt(_PIXELS // len(images)))
+def _n_columns(n: int) -> int:
+    """Of a sprite."""
+    return isqrt(n - 1) + 1
 
 
 def is_for(study: Study) -> bool:
@@ -222,6 +227,7 @@ def result(study: Study) -> Result:
             "study": Known(study, by=about.model_dump(mode="json")),
             "stimuli": pipeline.stimuli(study),
             "human": pipeline.human(study),
+            "may_show": about.MAY_SHOW,
             "n_neighbors": study.file.measures.n_neighbors,
             "models": {
                 model.id: {
@@ -250,6 +256,7 @@ def _write(
     study: Study,
     stimuli: Path,
     human: Path,
+    may_show: bool,
     n_neighbors: int,
     models: dict[str, dict[str, Path]],
 ) -> None:
@@ -257,42 +264,64 @@ def _write(
     if len(people.shown) > MOST_IMAGES:
         (folder / "none.txt").write_text(f"More than {MOST_IMAGES:,} images.\n", encoding="utf-8")
         return
-    if study.stimuli.MAY_SHOW:
-        sprite(_images(study, people)).save(
-            folder / SPRITE, quality=_QUALITY, subsampling=0, optimize=True
-        )
+    if may_show:
+        rows = range(len(people.shown)) if people.measured is None else people.measured.tolist()
+        whole = sprite(pipeline.images(study, "test")[0], rows)
+        whole.save(folder / SPRITE, quality=_QUALITY, subsampling=0, optimize=True)
     for name, stored in models.items():
         scores = pd.read_parquet(stored["scores"] / "rows.parquet")
-        found = [*planes(_features(stored["representations"], people))]
-        graphs = []
-        for number, X in enumerate(_features(stored["representations"], people)):
-            graph = Graph.of(X, n_neighbors=n_neighbors)
-            graphs.append(graph is not None)
-            if graph is not None:
-                _save(folder, f"{name}-{number}", graph.packed())
-        content = {
-            "positions": [plane and _packed(np.rint(plane[0] * _REACH), "<i2") for plane in found],
-            "variance": [plane and [round(share, 4) for share in plane[1]] for plane in found],
-            "graphs": graphs,
-            "scores": {kind: _scores(scores, kind) for kind in _measures(scores)},
-        }
-        _save(folder, name, content)
+        of_kind = {kind: _scores(scores, kind) for kind in _measures(scores)}
+        layers = _features(stored["representations"], people)
+        write(folder, name, layers, n_neighbors=n_neighbors, scores=of_kind)
 
 
-def _images(study: Study, people: Human) -> Sequence[Any]:
-    """The measured images, one read at a time where they are files."""
-    images = pipeline.images(study, "test")[0]
-    if people.measured is None:
-        return images
-    return [images[int(row)] for row in people.measured]
+def write(
+    folder: Path,
+    name: str,
+    layers: Iterable[np.ndarray],
+    *,
+    n_neighbors: int,
+    scores: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Write what a page loads of a model.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        Of the model.
+    layers : iterable of ndarrays of shape (n_images, n_features)
+        One at a time is in memory.
+    n_neighbors : int
+    scores : mapping
+        Of each kind of classes, "mean", a score a layer or None, and "classes", by name such lists.
+    """
+    of_plane, of_graph = tee(layers)
+    found, graphs = [], []
+    for number, (plane, X) in enumerate(zip(planes(of_plane), of_graph, strict=True)):
+        graph = Graph.of(X, n_neighbors=n_neighbors)
+        found.append(plane)
+        graphs.append(graph is not None)
+        if graph is not None:
+            _save(folder, f"{name}-{number}", graph.packed())
+    content = {
+        "positions": [plane and _packed(np.rint(plane[0] * _REACH), "<i2") for plane in found],
+        "variance": [plane and [round(share, 4) for share in plane[1]] for plane in found],
+        "graphs": graphs,
+        "scores": scores,
+    }
+    _save(folder, name, content)
 
 
-def _features(representations: Path, people: Human) -> Iterator[np.ndarray]:
-    """What was measured at each layer: as `layers.Layer` has it."""
+def _features(
+    representations: Path, people: Human, numbers: Iterable[int] | None = None
+) -> Iterator[np.ndarray]:
+    """What was measured at each layer, or at some: as `layers.Layer` has it."""
     from convexlib.models.representations import load, n_layers
 
-    for number in range(n_layers(representations / "test")):
-        X = load(representations / "test", number)
+    n = n_layers(representations / "test")
+    for number in range(n) if numbers is None else numbers:
+        X = load(representations / "test", number % n)
         yield X if people.measured is None else X[people.measured]
 
 
@@ -391,13 +420,15 @@ def start(study: Study) -> Start:
     return Start(model, name, int(source), int(target))
 
 
-def _worth(pair: np.ndarray, members: np.ndarray, *ends: shortest_paths.PathGraph | None) -> float:
-    """How much there is to see of a pair from the first layer to the last."""
+def _worth(
+    pair: np.ndarray, members: np.ndarray, *ends: shortest_paths.PathGraph | None
+) -> tuple[float, int]:
+    """How much there is to see of a pair from the first layer to the last, in long paths."""
     paths = [_path(graph, *pair, members) for graph in ends]
     if not all(2 < len(path) <= _MOST_SHOWN for path in paths):
-        return -np.inf
+        return -np.inf, 0
     first, last = (score(path, members) for path in paths)
-    return last - first
+    return round(last - first, 1), sum(len(path) for path in paths)
 
 
 def _path(
@@ -411,8 +442,7 @@ def _path(
 def _of_layers(study: Study, model: Model, numbers: Iterable[int]) -> list[np.ndarray]:
     """What was measured at some layers."""
     folder = pipeline.representations(study, model).get()
-    every = [*_features(folder, pipeline.judged(study))]
-    return [every[number] for number in numbers]
+    return [*_features(folder, pipeline.judged(study), numbers)]
 
 
 def opening(study: Study) -> Markdown:
@@ -441,51 +471,78 @@ def _from_to(values: Sequence[float | None]) -> str:
 def show(study: Study) -> HTML:
     """The explorer of a study, for its page, with `still` where no script runs."""
     people, begun, chosen = pipeline.judged(study), start(study), models(study)
-    folder, labels = result(study).get(), _labels(study)
-    families, words = tables.style(study)["families"], study.stimuli.WORDS
+    families, labels = tables.style(study)["families"], _labels(study)
     classes = _classes(people)
-    shown = (folder / SPRITE).exists()
-    n = len(people.shown)
-    names, of_image = np.unique(people.shown, return_inverse=True)
-    content = {
-        "folder": f"../_static/{FOLDER}",
-        "n": n,
-        "neighbors": study.file.measures.n_neighbors,
-        "pairs": study.file.measures.pairs,
-        "sprite": {"file": SPRITE, "columns": isqrt(n - 1) + 1} if shown else None,
-        "names": [str(people.names[row]) for row in names],
-        "images": _packed(of_image, "<u2"),
-        "kinds": [
-            {
-                "key": kind,
-                "one": words[kind],
-                "many": words[_MANY[kind]],
-                "classes": [*table.columns],
-                **_members(table.to_numpy()),
-            }
-            for kind, table in classes.items()
-        ],
-        "models": [
-            {
-                "id": model.id,
-                "label": labels[model.id],
-                "color": families.get(model.family, {}).get("color", "#555555"),
-            }
+    page = content(
+        classes,
+        names=[str(people.names[row]) for row in people.shown],
+        models=[
+            (model.id, labels[model.id], families.get(model.family, {}).get("color", "#555555"))
             for model in chosen
         ],
-        "start": {
-            "model": chosen.index(begun.model),
-            "class": [*classes["category"].columns].index(begun.name),
-            "source": begun.source,
-            "target": begun.target,
-        },
-    }
+        start=(
+            chosen.index(begun.model),
+            [*classes["category"]].index(begun.name),
+            begun.source,
+            begun.target,
+        ),
+        words=study.stimuli.WORDS,
+        pairs=study.file.measures.pairs,
+        may_show=study.stimuli.MAY_SHOW,
+    )
     alt = (
         f"All images at the first, a middle and the last layer of {labels[begun.model.id]}, in a "
         f"plane, with those of {begun.name} in blue, and a line that is the shortest path between "
         "two of them."
     )
-    return mount("explorer", content, still=still(study), alt=alt)
+    return mount("explorer", page, still=still(study), alt=alt)
+
+
+def content(
+    classes: Mapping[str, pd.DataFrame],
+    *,
+    names: Sequence[str],
+    models: Sequence[tuple[str, str, str]],
+    start: tuple[int, int, int, int],
+    words: Mapping[str, str],
+    pairs: str = "all",
+    may_show: bool = True,
+) -> dict[str, Any]:
+    """What a page has to know before it loads a model.
+
+    Parameters
+    ----------
+    classes : mapping of DataFrames of bool, shape (n_images, n_classes)
+        Of "category", and maybe of "concept", which image is a member of which class.
+    names : sequence of str
+        Of each image; those of one name are numbered.
+    models : sequence of tuples of str
+        Name of the files, label and colour of each.
+    start : tuple of four ints
+        Numbers of a model and of a category, and two of its images.
+    words : mapping of str
+        What concepts and categories are called.
+    pairs : {"all", "joined"}, default="all"
+        Whether pairs without a path count.
+    may_show : bool, default=True
+        Whether there is `SPRITE`.
+    """
+    found, of_image = np.unique(names, return_inverse=True)
+    return {
+        "folder": f"../_static/{FOLDER}",
+        "n": len(names),
+        "pairs": pairs,
+        "sprite": {"file": SPRITE, "columns": _n_columns(len(names))} if may_show else None,
+        "names": found.tolist(),
+        "images": _packed(of_image, "<u2"),
+        "kinds": [
+            {"key": kind, "one": words[kind], "many": words[_MANY[kind]], "classes": [*table]}
+            | _members(table.to_numpy())
+            for kind, table in classes.items()
+        ],
+        "models": [dict(zip(("id", "label", "color"), model, strict=True)) for model in models],
+        "start": dict(zip(("model", "class", "source", "target"), start, strict=True)),
+    }
 
 
 def _members(members: np.ndarray) -> dict[str, str]:
@@ -608,7 +665,8 @@ def _pictures(folder: Path, n: int) -> list[Image.Image] | None:
     """The images of a sprite, where there is one."""
     if not (folder / SPRITE).exists():
         return None
-    whole, n_columns = Image.open(folder / SPRITE), isqrt(n - 1) + 1
-    size = whole.width // n_columns
-    corners = [(size * (row % n_columns), size * (row // n_columns)) for row in range(n)]
-    return [whole.crop((x, y, x + size, y + size)) for x, y in corners]
+    n_columns = _n_columns(n)
+    with Image.open(folder / SPRITE) as whole:
+        size = whole.width // n_columns
+        corners = [(size * (row % n_columns), size * (row // n_columns)) for row in range(n)]
+        return [whole.crop((x, y, x + size, y + size)) for x, y in corners]

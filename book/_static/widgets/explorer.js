@@ -160,8 +160,13 @@
     return made;
   }
 
+  let made = 0; // names that no other element of the page has
+  const unique = () => `explorer-${++made}`;
+
   function labelled(text, control) {
-    return element("label", {}, element("span", {}, text), control);
+    control.id = unique();
+    return element("div", { class: "field" },
+      element("label", { for: control.id }, text), control);
   }
 
   function pick(list) {
@@ -237,7 +242,7 @@
     model.append(...modelsOf);
     const switchOf = element("fieldset", { class: "switch" },
       element("legend", {}, "Classes"));
-    const group = `kind-${Math.random().toString(36).slice(2)}`;
+    const group = unique();
     kinds.forEach(({ many }, i) => {
       const radio = element("input", { type: "radio", name: group, value: i, checked: i === 0 });
       radio.addEventListener("change", () => choose({ kind: i, class: bestClass(i) }));
