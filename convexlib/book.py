@@ -24,6 +24,7 @@ from convexlib import study as studies
 from convexlib.settings import POOLINGS
 from convexlib.store import ROOT, Known, Result
 from convexlib.study import Study
+from convexlib.widgets import explorer
 
 _SOURCES = ("_config.yml", "_toc.yml", "book")
 _ATTEMPTS = 3
@@ -60,6 +61,7 @@ def notebooks(study: Study) -> list[str]:
         and header.get("several-judgments", study.n_sets > 1) == (study.n_sets > 1)
         and (bool(study.poolings) or not header.get("compared-poolings"))
         and (bool(study.students.models) or not header.get("alignet"))
+        and (explorer.is_for(study) or not header.get("explorable"))
     ]
 
 
@@ -79,6 +81,7 @@ def features(study: Study) -> set[str]:
         "several-judgments": len(judged.sets) > 1,
         "compared-poolings": bool(study.poolings),
         "alignet": bool(study.students.models),
+        "explorable": len(judged.shown) <= explorer.MOST_IMAGES,
         "tasks": about.TASKS,
         "similarity": judged.judgments.similarity is not None,
         "dimensions": dimensions is not None,
@@ -126,6 +129,8 @@ def executed(study: Study, name: str) -> Result:
         measured["teacher"] = pipeline.teacher(study)
     if "convexlib.claims.result" in reached:
         measured["claims"] = claims.result(study)
+    if "convexlib.widgets.explorer.result" in reached:
+        measured["explorer"] = explorer.result(study)
     if "convexlib.claims.elsewhere" in reached:
         folders = claims.elsewhere(study)
         known = {each: str(folder) for each, folder in folders.items()}
@@ -286,6 +291,7 @@ def site(study: Study) -> Result:
             "human": pipeline.human(study),
             "notebooks": {name: executed(study, name) for name in notebooks(study)},
             "card": card([study]),
+            "explored": explorer.result(study) if explorer.is_for(study) else None,
         },
         chosen={"data": study.stimuli.kind},
     )
@@ -332,12 +338,21 @@ def publish(built: Path, folder: Path) -> None:
 
 
 def _render(
-    folder: Path, *, study: Study, human: Path, notebooks: dict[str, Path], card: Path
+    folder: Path,
+    *,
+    study: Study,
+    human: Path,
+    notebooks: dict[str, Path],
+    card: Path,
+    explored: Path | None,
 ) -> None:
     with tempfile.TemporaryDirectory() as work:
         source = Path(work, "source")
         _assemble(study, source, notebooks)
         shutil.copy(card / "card.png", source / "book" / "_static")
+        if explored is not None:
+            static = source / "book" / "_static" / explorer.FOLDER
+            shutil.copytree(explored, static, ignore=shutil.ignore_patterns(store.MANIFEST))
         build(source, folder)
 
 
