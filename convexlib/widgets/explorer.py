@@ -23,6 +23,7 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from numpy.typing import ArrayLike
 from PIL import Image, ImageOps
 from scipy.linalg import eigh, orthogonal_procrustes
+from scipy.spatial.distance import pdist
 
 from convexlib import checks, figures, pipeline, shortest_paths, tables
 from convexlib.data import Human
@@ -397,38 +398,35 @@ class Start(NamedTuple):
 def start(study: Study) -> Start:
     """The model and the category that gain most convexity from the first layer to the last.
 
-    Of its pairs one whose path is outside most at the first layer, and least at the last.
+    Of its pairs one whose path is outside most at the first layer, and least at the last, and whose
+    images do not hide each other on the map.
     """
-    folder, best = result(study).get(), (-np.inf, models(study)[0], "")
-    for model in models(study):
-        of_class = read(folder, model.id)["scores"]["category"]["classes"]
-        for name, values in of_class.items():
-            if (
-                values[0] is not None
-                and values[-1] is not None
-                and ((gain := values[-1] - values[0]) > best[0])
-            ):
-                best = gain, model, name
-    _, model, name = best
-    categories = _classes(pipeline.judged(study))["category"]
-    members = categories[name or categories.columns[categories.sum().argmax()]].to_numpy()
-    n_neighbors, rows = study.file.measures.n_neighbors, np.flatnonzero(members)
-    ends = [_ranked(X, n_neighbors) for X in _of_layers(study, model, [0, -1])]
-    rng = np.random.default_rng(0)
+    folder, categories = result(study).get(), _classes(pipeline.judged(study))["category"]
+    largest = str(categories.columns[categories.sum().argmax()])
+    best, model, name = -np.inf, models(study)[0], largest
+    for each in models(study):
+        scores = read(folder, each.id)["scores"]["category"]["classes"]
+        for of_class, values in scores.items():
+            first, last = values[0], values[-1]
+            if first is not None and last is not None and last - first > best:
+                best, model, name = last - first, each, of_class
+    members, data = categories[name].to_numpy(), read(folder, model.id)
+    ends = [_ranked(X, study.file.measures.n_neighbors) for X in _of_layers(study, model, [0, -1])]
+    maps = [data["positions"][n] and positions(data, n) for n in (0, -1)]
+    rng, rows = np.random.default_rng(0), np.flatnonzero(members)
     pairs = [rng.choice(rows, 2, replace=False) for _ in range(_N_TRIED)]
-    source, target = max(pairs, key=lambda pair: _worth(pair, members, *ends))
+
+    def worth(pair: np.ndarray) -> tuple[float, float]:
+        """How much there is to see from the first layer to the last."""
+        paths = [_path(graph, *pair, members) for graph in ends]
+        if not all(2 < len(path) <= _MOST_SHOWN for path in paths):
+            return -np.inf, 0.0
+        first, last = (score(path, members) for path in paths)
+        gaps = [pdist(at[path]).min() for at, path in zip(maps, paths, strict=True)]
+        return round(last - first, 1), min(gaps)
+
+    source, target = max(pairs, key=worth)
     return Start(model, name, int(source), int(target))
-
-
-def _worth(
-    pair: np.ndarray, members: np.ndarray, *ends: shortest_paths.PathGraph | None
-) -> tuple[float, int]:
-    """How much there is to see of a pair from the first layer to the last, in long paths."""
-    paths = [_path(graph, *pair, members) for graph in ends]
-    if not all(2 < len(path) <= _MOST_SHOWN for path in paths):
-        return -np.inf, 0
-    first, last = (score(path, members) for path in paths)
-    return round(last - first, 1), sum(len(path) for path in paths)
 
 
 def _path(
@@ -446,26 +444,22 @@ def _of_layers(study: Study, model: Model, numbers: Iterable[int]) -> list[np.nd
 
 
 def opening(study: Study) -> Markdown:
-    """What to see, in a sentence: how much more convex the space and a class get with depth."""
+    """What to see, in a sentence: how convex the space and a class are at either end."""
     begun, words = start(study), study.stimuli.WORDS
     scores = read(result(study).get(), begun.model.id)["scores"]["category"]
-    said = [
-        f"that of {what} {_from_to(values)}"
-        for what, values in (
-            (f"**{begun.name}**", scores["classes"][begun.name]),
-            (f"all {words['categories']} together", scores["mean"]),
-        )
-    ]
     label = _labels(study)[begun.model.id]
-    return Markdown(
-        f"In *{label}*, graph convexity changes from the first layer to the last: "
-        f"{said[0]}, {said[1]}."
+    all_classes = f"the mean over all {words['categories']}"
+    (first, last), (mean, last_mean) = (
+        ["undefined" if v is None else f"{v:.2f}" for v in (values[0], values[-1])]
+        for values in (scores["classes"][begun.name], scores["mean"])
     )
-
-
-def _from_to(values: Sequence[float | None]) -> str:
-    first, last = ("undefined" if v is None else f"{v:.2f}" for v in (values[0], values[-1]))
-    return f"is {first}" if len(values) == 1 else f"goes from {first} to {last}"
+    head = f"In *{label}*, the graph convexity of **{begun.name}**"
+    if len(scores["mean"]) == 1:
+        return Markdown(f"{head} is {first}, and {all_classes} {mean}.")
+    return Markdown(
+        f"{head} goes from {first} at the first layer to {last} at the last, and {all_classes} "
+        f"from {mean} to {last_mean}."
+    )
 
 
 def show(study: Study) -> HTML:
@@ -645,19 +639,21 @@ def _drawn(study: Study, *, in_rows: bool) -> Figure:
         words = said(path, members, begun.name, pairs=measures.pairs)
         ax.set_xlabel(words.replace(" between ", " between\n"), fontsize="medium")
         ax.plot(*at[path].T, color="k", linewidth=1.2)
-        for row in path:
-            _mark(ax, at[row], members[row], pictures and pictures[row])
+        for number, row in enumerate(path):
+            is_end = number in (0, len(path) - 1)
+            color = "k" if is_end else _INSIDE if members[row] else _OUTSIDE
+            _mark(ax, at[row], color, pictures and pictures[row])
     return figure
 
 
-def _mark(ax: Axes, at: np.ndarray, inside: bool, picture: Image.Image | None) -> None:
+def _mark(ax: Axes, at: np.ndarray, color: str, picture: Image.Image | None) -> None:
     """An image on a path: its picture in a frame, or a disc; dashed, or a cross, if outside."""
-    color = _INSIDE if inside else _OUTSIDE
+    is_out = color == _OUTSIDE
     if picture is None:
-        ax.plot(*at, marker="o" if inside else "X", color=color, markersize=8, markeredgecolor="w")
+        ax.plot(*at, marker="X" if is_out else "o", color=color, markersize=8, markeredgecolor="w")
         return
     box = OffsetImage(np.asarray(picture), zoom=13 / picture.width)
-    frame = {"edgecolor": color, "linewidth": 1.8, "linestyle": "-" if inside else (0, (2, 1))}
+    frame = {"edgecolor": color, "linewidth": 1.8, "linestyle": (0, (2, 1)) if is_out else "-"}
     ax.add_artist(AnnotationBbox(box, at, pad=0.1, bboxprops=frame))
 
 

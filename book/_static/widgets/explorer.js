@@ -143,6 +143,9 @@
   const number = (value) =>
     value === 0 || value === 1 ? String(value) : (Math.round(100 * value) / 100).toFixed(2);
 
+  const percent = (share) => // two dimensions are never all of many
+    share > 0.995 && share < 1 ? "more than 99 %" : `${Math.round(100 * share)} %`;
+
   function element(tag, attributes = {}, ...children) {
     const made = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
@@ -493,8 +496,8 @@
       fillPair();
       const shares = about.variance[state.layer];
       plane.textContent = shares
-        ? `Two dimensions of many, with ${Math.round(100 * (shares[0] + shares[1]))} % of the `
-          + "variance. Paths are found in all dimensions."
+        ? `Two dimensions of many, with ${percent(shares[0] + shares[1])} of the variance. Paths are `
+          + "found in all dimensions."
         : "This layer has values that are no numbers, and no map.";
       tell(...words());
       showSteps();
