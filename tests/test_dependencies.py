@@ -277,7 +277,7 @@ def test_whatever_runs_when_a_result_is_written_counts(
 
 def test_a_notebook_depends_on_the_figures_that_it_draws() -> None:
     curves, space = (
-        dependencies.of_notebook(book._code_of(book._source(name)), data="colors").code
+        dependencies.of_notebook(book.code_of(book._source(name)), data="colors").code
         for name in ("layer_curves", "concept_space")
     )
     assert "convexlib.figures.curves" in curves
@@ -310,7 +310,7 @@ def fingerprints() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def before() -> Iterator[dict[str, str]]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(book, "_code_of", cache(book._code_of))
+        patch.setattr(book, "code_of", cache(book.code_of))
         yield fingerprints()
     dependencies.forget()
 
@@ -327,9 +327,10 @@ NOT_PLAIN = {"not plain"}  # features that no model is needed for
 REACH_MODELS = {f"notebooks/{name}" for name in book.notebooks(studies.load(str(TINY)))}
 REACH_MODELS = REACH_MODELS - {"notebooks/colour_study"} | {"claims", "site"}
 MEASURED = MEASURES | PAGES
-LEARNED = {"transforms", *MEASURED}
+LEARNED = {"transforms", "explorer", *MEASURED}
 SEEN = {"representations", *LEARNED}
 TRAINED = {"models", *SEEN, *NOT_PLAIN}
+OF_BEIT = {f"{name} of beit" for name in TRAINED - PAGES} | {"explorer", *PAGES}
 JUDGED = PAGES - {"notebooks"} | {
     f"notebooks/{name}"
     for name in book.notebooks(studies.load(str(TINY)))
@@ -341,6 +342,7 @@ EDITS = {
     "measures.convexity of_space": {
         "measures/convexity",
         "measures/transformed_convexity",
+        "explorer",
         *PAGES,
     },
     "measures.lda _can_be_learned": {"measures/lda", *PAGES},
@@ -360,9 +362,8 @@ EDITS = {
     "data.colors human_triplets": {"judgments", *LEARNED},
     "data.things Stimuli.splits": set(),
     "data Human.load": {"judgments", *LEARNED},
-    "models.families.beit build": {f"{name} of beit" for name in TRAINED - PAGES} | PAGES,
-    "models.objectives MaskedTokens.forward": {f"{name} of beit" for name in TRAINED - PAGES}
-    | PAGES,
+    "models.families.beit build": OF_BEIT,
+    "models.objectives MaskedTokens.forward": OF_BEIT,
     "models.objectives NamedClasses.forward": TRAINED,
     "models.objectives Distillation.forward": REACH_MODELS,
     "models.alignet teach": REACH_MODELS,
@@ -383,7 +384,7 @@ EDITS = {
         "notebooks/class_by_class",
         "site",
     },
-    "store is_whole": PAGES,  # notebooks look for their tables
+    "store is_whole": {"explorer", *PAGES},  # notebooks look for their tables
     "study load": PAGES - {"claims"},
     "book _execute": PAGES - {"claims"},
     "book _render": {"site"},

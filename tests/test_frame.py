@@ -49,7 +49,7 @@ def figure_cells(path: Path) -> list[NotebookNode]:
         cell
         for cell in cells(path)
         if set(re.findall(r"\bfigures\.(\w+)\(", cell.source)) - DRAWS_NOTHING
-        or "convexlib.widgets" in cell.source
+        or re.search(r"^\w+\.(show|widget)\(", cell.source, flags=re.MULTILINE)
     ]
 
 

@@ -7,18 +7,17 @@ that a script computes in the browser, the package computes, too, and a test com
 import html
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 from IPython.display import HTML
-from matplotlib.figure import Figure
 
-from convexlib import figures
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _STATIC = "../_static/widgets"
 
 
-def mount(name: str, content: Mapping[str, Any], *, still: Figure, alt: str) -> HTML:
+def mount(name: str, content: Mapping[str, Any], *, still: "Figure", alt: str) -> HTML:
     """A place for a widget: the figure that stands there without scripts, and its numbers.
 
     The script finds it by ``[data-widget="name"]``, reads the JSON in it, and puts itself in the
@@ -35,6 +34,11 @@ def mount(name: str, content: Mapping[str, Any], *, still: Figure, alt: str) -> 
     alt : str
         What is seen on it.
     """
+    # Here, since the graph of results, which every command loads, draws nothing.
+    import matplotlib.pyplot as plt
+
+    from convexlib import figures
+
     numbers = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
     called = html.escape(name, quote=True)
     plt.close(still)  # or a notebook would show it once more

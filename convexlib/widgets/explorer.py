@@ -12,26 +12,27 @@ from functools import cache
 from itertools import tee
 from math import isqrt
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from numpy.typing import ArrayLike
 from PIL import Image, ImageOps
 from scipy.linalg import eigh, orthogonal_procrustes
 from scipy.spatial.distance import pdist
 
-from convexlib import checks, figures, pipeline, shortest_paths, tables
+from convexlib import checks, pipeline, shortest_paths, tables
 from convexlib.data import Human
 from convexlib.layers import ORIGINAL
 from convexlib.neighbors import neighbor_graph
 from convexlib.store import Known, Result
 from convexlib.study import Model, Study
 from convexlib.widgets import mount
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FOLDER = "explorer"
 """Of the files of `result` among the static files of a site."""
@@ -603,7 +604,7 @@ def said(path: np.ndarray, members: np.ndarray, name: str, *, pairs: str = "all"
     return f"{inside} of {n} {images} between {verb} {name}: {share}"
 
 
-def still(study: Study) -> Figure:
+def still(study: Study) -> "Figure":
     """The map at the first, a middle and the last layer, with one path on each.
 
     Its attribute ``phone`` is the same, drawn for a phone.
@@ -613,7 +614,11 @@ def still(study: Study) -> Figure:
     return figure
 
 
-def _drawn(study: Study, *, in_rows: bool) -> Figure:
+def _drawn(study: Study, *, in_rows: bool) -> "Figure":
+    from matplotlib.figure import Figure
+
+    from convexlib import figures
+
     begun, folder = start(study), result(study).get()
     measures, data = study.file.measures, read(folder, begun.model.id)
     last = len(data["graphs"]) - 1
@@ -646,8 +651,10 @@ def _drawn(study: Study, *, in_rows: bool) -> Figure:
     return figure
 
 
-def _mark(ax: Axes, at: np.ndarray, color: str, picture: Image.Image | None) -> None:
+def _mark(ax: "Axes", at: np.ndarray, color: str, picture: Image.Image | None) -> None:
     """An image on a path: its picture in a frame, or a disc; dashed, or a cross, if outside."""
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+
     is_out = color == _OUTSIDE
     if picture is None:
         ax.plot(*at, marker="X" if is_out else "o", color=color, markersize=8, markeredgecolor="w")
