@@ -29,6 +29,7 @@ from convexlib.widgets import explorer
 _SOURCES = ("_config.yml", "_toc.yml", "book")
 _ATTEMPTS = 3
 _PROCESSES = 2  # that share the notebooks: to plan takes one as long as to draw a page
+CARD = "card.png"  # as `ogp_image` in _config.yml has it
 _FEW_CONCEPTS = 40  # a row of a figure each
 _PATIENCE = 300  # seconds for a kernel to start, on a machine that is busy
 _ICON_SCRIPT = re.compile(r"<(?:script|link)\b[^>]*/fontawesome\.js[^>]*>(?:</script>)?")
@@ -254,24 +255,15 @@ def _this_python() -> Iterator[str]:
                 os.environ["JUPYTER_PATH"] = before
 
 
-def card(several: Sequence[Study]) -> Result:
-    """The picture by which a link to the site is shown elsewhere: the main curves, as card.png."""
-    names = "-".join(study.name for study in several)
-    by = [study.choice["study"] for study in several]
-    measured = {study.name: pipeline.all_measures(study) for study in several}
-    return Result(
-        f"{names}/card", _draw_card, {"several": Known(several, by=by), "measures": measured}
-    )
-
-
-def _draw_card(folder: Path, *, several: Sequence[Study], measures: Any) -> None:
+def draw_card(several: Sequence[Study], path: Path) -> None:
+    """Draw the picture by which a link to the site is shown elsewhere: the main curves."""
     from convexlib import figures
 
     figures.set_style(tables.style_of_several(several))
     means = tables.of_several(several, tables.by_family)
     means = means[means["measure"].isin(["convexity", "odd_one_out"])]
     title = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
-    figures.card(means.assign(what=means["measure"]), folder / "card.png", title=title)
+    figures.card(means.assign(what=means["measure"]), path, title=title)
 
 
 @cache
@@ -290,7 +282,7 @@ def site(study: Study) -> Result:
             "study": Known(study, by=by),
             "human": pipeline.human(study),
             "notebooks": {name: executed(study, name) for name in notebooks(study)},
-            "card": card([study]),
+            "measures": pipeline.all_measures(study),
             "explored": explorer.result(study) if explorer.is_for(study) else None,
         },
         chosen={"data": study.stimuli.kind},
@@ -343,13 +335,13 @@ def _render(
     study: Study,
     human: Path,
     notebooks: dict[str, Path],
-    card: Path,
+    measures: Any,
     explored: Path | None,
 ) -> None:
     with tempfile.TemporaryDirectory() as work:
         source = Path(work, "source")
         _assemble(study, source, notebooks)
-        shutil.copy(card / "card.png", source / "book" / "_static")
+        draw_card([study], source / "book" / "_static" / CARD)
         if explored is not None:
             static = source / "book" / "_static" / explorer.FOLDER
             shutil.copytree(explored, static, ignore=shutil.ignore_patterns(store.MANIFEST))

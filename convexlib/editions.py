@@ -110,7 +110,11 @@ def common(several: Sequence[Study]) -> Result:
         "files": [(str(path.relative_to(ROOT)), store.of_files([path])) for path in sources],
         "libraries": dependencies.of_libraries(*book.RENDERERS),
     }
-    inputs = {"notebooks": pages, "card": book.card(several), "sources": Known(sources, by=by)}
+    inputs = {
+        "several": Known(several, by=[study.choice["study"] for study in several]),
+        "notebooks": pages,
+        "sources": Known(sources, by=by),
+    }
     return Result(f"{'-'.join(names)}/common", _render, inputs)
 
 
@@ -152,7 +156,9 @@ def _sources() -> list[Path]:
     return [ROOT / "_config.yml", *(p for p in sorted((ROOT / "book").rglob("*")) if p.is_file())]
 
 
-def _render(folder: Path, *, notebooks: Mapping[str, Path], card: Path, sources: Any) -> None:
+def _render(
+    folder: Path, *, several: Sequence[Study], notebooks: Mapping[str, Path], sources: Any
+) -> None:
     with tempfile.TemporaryDirectory() as work:
         source = Path(work, "source")
         (source / "book").mkdir(parents=True)
@@ -161,7 +167,7 @@ def _render(folder: Path, *, notebooks: Mapping[str, Path], card: Path, sources:
             path = ROOT / "book" / name
             copy = shutil.copytree if path.is_dir() else shutil.copy
             copy(path, source / "book" / name)
-        shutil.copy(card / "card.png", source / "book" / "_static")
+        book.draw_card(several, source / "book" / "_static" / book.CARD)
         for name, executed in notebooks.items():
             shutil.copy(executed / f"{name}.ipynb", source)
         front, *others = notebooks
