@@ -323,9 +323,10 @@ FITTED = {
 CARRIED = "measures/carried_over"  # fits transforms of its own
 PAGES = {"claims", "notebooks", "site"}
 NOT_PLAIN = {"not plain"}  # features that no model is needed for
-# Pages reach whatever makes results, but for the one that shows images and judgments alone.
+# Pages reach whatever makes results, but for those that show images and judgments alone or none.
 REACH_MODELS = {f"notebooks/{name}" for name in book.notebooks(studies.load(str(TINY)))}
-REACH_MODELS = REACH_MODELS - {"notebooks/colour_study"} | {"claims", "site"}
+REACH_MODELS -= {"notebooks/colour_study", "notebooks/convexity_by_hand"}
+REACH_MODELS |= {"claims", "site"}
 MEASURED = MEASURES | PAGES
 LEARNED = {"transforms", "explorer", *MEASURED}
 SEEN = {"representations", *LEARNED}
@@ -334,7 +335,7 @@ OF_BEIT = {f"{name} of beit" for name in TRAINED - PAGES} | {"explorer", *PAGES}
 JUDGED = PAGES - {"notebooks"} | {
     f"notebooks/{name}"
     for name in book.notebooks(studies.load(str(TINY)))
-    if "cv.reports.verdicts" in book._source(name).read_text() or name == "what_holds"
+    if re.search(r"cv\.reports\.(verdicts|summary)\(", book._source(name).read_text())
 }
 
 EDITS = {
@@ -367,7 +368,7 @@ EDITS = {
     "models.objectives NamedClasses.forward": TRAINED,
     "models.objectives Distillation.forward": REACH_MODELS,
     "models.alignet teach": REACH_MODELS,
-    "measures.few_shot rows": REACH_MODELS - {"notebooks/training"},
+    "measures.few_shot rows": REACH_MODELS - {"notebooks/training", "notebooks/odd_one_out"},
     "models.training train": TRAINED,
     "models.representations write": SEEN | NOT_PLAIN,
     "models.representations load": LEARNED,
@@ -381,7 +382,7 @@ EDITS = {
     "tables gains": JUDGED,
     "figures forest": {
         *("notebooks/concept_space", "notebooks/convexity_vs_alignment", "notebooks/probing"),
-        "notebooks/class_by_class",
+        *("notebooks/class_by_class", "notebooks/transform_effects"),
         "site",
     },
     "store is_whole": {"explorer", *PAGES},  # notebooks look for their tables
