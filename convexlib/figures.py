@@ -857,8 +857,8 @@ def _said_of_curves(lines: Sequence[Mapping[str, Any]], *, x: str, change: bool)
 def _said_of_estimates(table: pd.DataFrame, row: str, column: str, style: str) -> str:
     """The highest and the lowest estimate of each facet and style, in words."""
     keys = [key for key in dict.fromkeys((column, "measure", style)) if key in table]
-    said = []
-    for levels, rows in table.dropna(subset="value").groupby(keys, sort=False, dropna=False):
+    known, said = table.dropna(subset="value").reset_index(drop=True), []
+    for levels, rows in known.groupby(keys, sort=False, dropna=False):
         names = [_label(level).replace("\n", " ") for level in levels if pd.notna(level)]
         ends = [
             rows.loc[at] for at in dict.fromkeys([rows["value"].idxmax(), rows["value"].idxmin()])

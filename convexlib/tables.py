@@ -191,7 +191,9 @@ def by_pooling(study: Study, table: Callable[[Study], pd.DataFrame]) -> pd.DataF
 
 def of_several(several: Iterable[Study], table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:
     """A table of each of several studies, one below the other, with the title of the study."""
-    return pd.concat([table(each).assign(title=each.file.title) for each in several])
+    return pd.concat(
+        [table(each).assign(title=each.file.title) for each in several], ignore_index=True
+    )
 
 
 def baselines(study: Study) -> pd.DataFrame:
