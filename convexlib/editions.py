@@ -163,7 +163,7 @@ def _render(
         source = Path(work, "source")
         (source / "book").mkdir(parents=True)
         shutil.copy(ROOT / "_config.yml", source)
-        for name in ("_static", "_templates", "references.bib", "references.md"):
+        for name in ("_ext", "_static", "_templates", "references.bib", "references.md"):
             path = ROOT / "book" / name
             copy = shutil.copytree if path.is_dir() else shutil.copy
             copy(path, source / "book" / name)
