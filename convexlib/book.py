@@ -33,6 +33,7 @@ CARD = "card.png"  # as `ogp_image` in _config.yml has it
 _FEW_CONCEPTS = 40  # a row of a figure each
 _PATIENCE = 300  # seconds for a kernel to start, on a machine that is busy
 _ICON_SCRIPT = re.compile(r"<(?:script|link)\b[^>]*/fontawesome\.js[^>]*>(?:</script>)?")
+_PRINTED_TITLE = re.compile(r'(id="jb-print-docs-body"[^>]*>\s*)<h1>(.*?)</h1>', flags=re.DOTALL)
 RENDERERS = ("jupyter-book", "sphinx", "sphinx-book-theme")
 
 
@@ -370,15 +371,16 @@ def build(source: Path, folder: Path) -> None:
         if done.returncode:
             raise RuntimeError(f"jupyter-book failed:\n{done.stdout}\n{done.stderr}")
         rendered = Path(output, "_build", "html")
-        _without_icon_script(rendered)
+        _mend(rendered)
         shutil.copytree(rendered, folder, dirs_exist_ok=True)
 
 
-def _without_icon_script(site: Path) -> None:
-    """Leave out the theme's script of icons, half of a page's weight: its fonts have them, too."""
+def _mend(site: Path) -> None:
+    """What the theme has too much: a script of icons that its fonts have, too, and a second h1."""
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        page.write_text(_ICON_SCRIPT.sub("", text), encoding="utf-8")
+        text = _PRINTED_TITLE.sub(r"\1<p>\2</p>", _ICON_SCRIPT.sub("", text))
+        page.write_text(text, encoding="utf-8")
     for script in site.rglob("fontawesome.js*"):
         script.unlink()
 
