@@ -376,10 +376,11 @@ def build(source: Path, folder: Path) -> None:
 
 
 def _mend(site: Path) -> None:
-    """What the theme has too much: a script of icons that its fonts have, too, and a second h1."""
+    """What pages have too much: a script of icons that fonts have, too, a second h1, a wrong role."""
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         text = _PRINTED_TITLE.sub(r"\1<p>\2</p>", _ICON_SCRIPT.sub("", text))
+        text = text.replace('role="list" class="citation-list"', 'class="citation-list"')
         page.write_text(text, encoding="utf-8")
     for script in site.rglob("fontawesome.js*"):
         script.unlink()
