@@ -376,7 +376,7 @@ def build(source: Path, folder: Path) -> None:
 
 
 def _mend(site: Path) -> None:
-    """What pages have too much: a script of icons that fonts have, too, a second h1, a wrong role."""
+    """Take from pages a script of icons that fonts have, too, a second h1, and a wrong role."""
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         text = _PRINTED_TITLE.sub(r"\1<p>\2</p>", _ICON_SCRIPT.sub("", text))
