@@ -264,7 +264,7 @@ def draw_card(several: Sequence[Study], path: Path) -> None:
     means = tables.of_several(several, tables.by_family)
     means = means[means["measure"].isin(["convexity", "odd_one_out"])]
     title = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
-    figures.card(means.assign(what=means["measure"]), path, title=title)
+    figures.card(means, path, title=title)
 
 
 @cache

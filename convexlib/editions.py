@@ -176,7 +176,7 @@ def _render(
             "format": "jb-book",
             "root": front,
             "parts": [
-                {"caption": "Across studies", "chapters": chapters},
+                {"caption": "All studies", "chapters": chapters},
                 {"caption": "More", "chapters": [{"file": "book/references"}]},
             ],
         }

@@ -343,13 +343,13 @@ def card(table: pd.DataFrame, path: Path, *, title: str) -> None:
     Parameters
     ----------
     table : DataFrame
-        As for `curves`, with columns what (a row of facets) and title (a column).
+        As for `curves`, with the column title, which says in which column a line stands.
     path : Path
         Of the PNG file.
     title : str
     """
     options = {"units": ["family", "variant"], "xlabel": "depth"}
-    figure = curves(table, row="what", column="title", **options)
+    figure = curves(table, row="measure", column="title", **options)
     figure.suptitle(title, fontsize=15, x=0.02, ha="left")
     figure.set_size_inches(8, 4.2)
     figure.savefig(path, dpi=150)
