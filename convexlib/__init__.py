@@ -4,7 +4,17 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["book", "claims", "figures", "reports", "statistics", "study", "tables"],
+    submodules=[
+        "book",
+        "claims",
+        "editions",
+        "figures",
+        "reports",
+        "statistics",
+        "study",
+        "tables",
+        "widgets",
+    ],
     submod_attrs={
         "book": ["begin"],
         "concepts": [

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache, partial
@@ -24,13 +24,17 @@ from convexlib import study as studies
 from convexlib.settings import POOLINGS
 from convexlib.store import ROOT, Known, Result
 from convexlib.study import Study
+from convexlib.widgets import explorer
 
 _SOURCES = ("_config.yml", "_toc.yml", "book")
 _ATTEMPTS = 3
 _PROCESSES = 2  # that share the notebooks: to plan takes one as long as to draw a page
+CARD = "card.png"  # as `ogp_image` in _config.yml has it
 _FEW_CONCEPTS = 40  # a row of a figure each
 _PATIENCE = 300  # seconds for a kernel to start, on a machine that is busy
-_RENDERERS = ("jupyter-book", "sphinx", "sphinx-book-theme")
+_ICON_SCRIPT = re.compile(r"<(?:script|link)\b[^>]*/fontawesome\.js[^>]*>(?:</script>)?")
+_PRINTED_TITLE = re.compile(r'(id="jb-print-docs-body"[^>]*>\s*)<h1>(.*?)</h1>', flags=re.DOTALL)
+RENDERERS = ("jupyter-book", "sphinx", "sphinx-book-theme")
 
 
 def begin(study: str, **choice: Any) -> Study:
@@ -59,6 +63,7 @@ def notebooks(study: Study) -> list[str]:
         and header.get("several-judgments", study.n_sets > 1) == (study.n_sets > 1)
         and (bool(study.poolings) or not header.get("compared-poolings"))
         and (bool(study.students.models) or not header.get("alignet"))
+        and (explorer.is_for(study) or not header.get("explorable"))
     ]
 
 
@@ -78,6 +83,7 @@ def features(study: Study) -> set[str]:
         "several-judgments": len(judged.sets) > 1,
         "compared-poolings": bool(study.poolings),
         "alignet": bool(study.students.models),
+        "explorable": len(judged.shown) <= explorer.MOST_IMAGES,
         "tasks": about.TASKS,
         "similarity": judged.judgments.similarity is not None,
         "dimensions": dimensions is not None,
@@ -113,7 +119,7 @@ def executed(study: Study, name: str) -> Result:
             + ", ".join(notebooks(study))
         )
     source, kind = _source(name), study.stimuli.kind
-    reached = dependencies.of_notebook(_code_of(source), data=kind).code
+    reached = dependencies.of_notebook(code_of(source), data=kind).code
     measured: dict[str, Any] = pipeline.all_measures(study)
     if "convexlib.tables.baselines" in reached:
         measured["baselines"] = pipeline.all_measures(study.baselines)
@@ -125,6 +131,8 @@ def executed(study: Study, name: str) -> Result:
         measured["teacher"] = pipeline.teacher(study)
     if "convexlib.claims.result" in reached:
         measured["claims"] = claims.result(study)
+    if "convexlib.widgets.explorer.result" in reached:
+        measured["explorer"] = explorer.result(study)
     if "convexlib.claims.elsewhere" in reached:
         folders = claims.elsewhere(study)
         known = {each: str(folder) for each, folder in folders.items()}
@@ -152,29 +160,48 @@ def executed(study: Study, name: str) -> Result:
 
 def _described(source: Path, kind: str) -> list[dict[str, str]]:
     """Hash of the source of a notebook, and all that its cells reach."""
-    return [store.of_files([source]), *dependencies.of_notebook(_code_of(source), data=kind)]
+    return [store.of_files([source]), *dependencies.of_notebook(code_of(source), data=kind)]
 
 
 def _execute(folder: Path, *, study: Study, name: str, source: Path, measures: Any) -> None:
     """Execute a notebook, which finds the measures by itself."""
+    named = study.choice["study"] if study.choice["study"] in studies.names() else "..."
+    command = f"make notebook NAME={name} STUDY={named}"
+    run(_for_study(study, source), folder / f"{name}.ipynb", dict(study.choice), command=command)
+
+
+def run(
+    notebook: nbformat.NotebookNode, path: Path, parameters: dict[str, Any], *, command: str
+) -> None:
+    """Execute a notebook with parameters, and end it with all its code under one fold.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+    path : Path
+        Where it goes.
+    parameters : dict
+    command : str
+        What makes the page again.
+    """
     import papermill
 
-    blank, path = folder / "blank.ipynb", folder / f"{name}.ipynb"
-    nbformat.write(_for_study(study, source), blank)
+    blank = path.with_name("blank.ipynb")
+    nbformat.write(notebook, blank)
     with _this_python() as kernel:
         try:
-            _run(blank, path, kernel_name=kernel, parameters=dict(study.choice))
+            _try_to_run(blank, path, kernel_name=kernel, parameters=parameters)
         except papermill.PapermillExecutionError as error:
             raise ValueError(
-                f"notebook {name}, cell {error.exec_count}: {error.ename}: {error.evalue}"
+                f"notebook {path.stem}, cell {error.exec_count}: {error.ename}: {error.evalue}"
             ) from error
     blank.unlink()
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells.append(_rerun(study, name, notebook))
-    nbformat.write(notebook, path)
+    done = nbformat.read(path, as_version=4)
+    done.cells.append(_rerun(command, done))
+    nbformat.write(done, path)
 
 
-def _run(blank: Path, path: Path, **options: Any) -> None:
+def _try_to_run(blank: Path, path: Path, **options: Any) -> None:
     """Execute a notebook; kernels that start at once can choose the same port, and one dies."""
     import papermill
 
@@ -194,7 +221,7 @@ def _run(blank: Path, path: Path, **options: Any) -> None:
                 raise
 
 
-def _rerun(study: Study, name: str, notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def _rerun(command: str, notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The end of a page: how it is made again, and all its code, under one fold."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     sources = []
@@ -203,11 +230,7 @@ def _rerun(study: Study, name: str, notebook: nbformat.NotebookNode) -> nbformat
         if not {"parameters", "injected-parameters"} & {*tags}:  # which may hold one's own paths
             sources.append(cell.source)
         cell.metadata["tags"] = ["remove-input" if "hide-input" in tags else "remove-cell"]
-    named = study.choice["study"] if study.choice["study"] in studies.names() else "..."
-    words = (
-        f"`make notebook NAME={name} STUDY={named}` makes this page again, by this code; `study`, "
-        "`models` and the like are its parameters:"
-    )
+    words = f"`{command}` makes this page again, by this code; what it begins with are parameters:"
     text = "\n\n".join(sources)
     fence = f"````{{admonition}} Rerun this page\n:class: dropdown\n{words}\n"
     return nbformat.v4.new_markdown_cell(f"{fence}```python\n{text}\n```\n````")
@@ -233,13 +256,24 @@ def _this_python() -> Iterator[str]:
                 os.environ["JUPYTER_PATH"] = before
 
 
+def draw_card(several: Sequence[Study], path: Path) -> None:
+    """Draw the picture by which a link to the site is shown elsewhere: the main curves."""
+    from convexlib import figures
+
+    figures.set_style(tables.style_of_several(several))
+    means = tables.of_several(several, tables.by_family)
+    means = means[means["measure"].isin(["convexity", "odd_one_out"])]
+    title = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
+    figures.card(means, path, title=title)
+
+
 @cache
 def site(study: Study) -> Result:
     """The rendered site: what all else is made for."""
     sources = [path for name in _SOURCES for path in _files(ROOT / name)]
     by = {
         "files": [(str(p.relative_to(ROOT)), store.of_files([p])) for p in sources],
-        "libraries": dependencies.of_libraries(*_RENDERERS),
+        "libraries": dependencies.of_libraries(*RENDERERS),
         "stimuli": study.stimuli.model_dump(mode="json"),
     }
     return Result(
@@ -249,6 +283,8 @@ def site(study: Study) -> Result:
             "study": Known(study, by=by),
             "human": pipeline.human(study),
             "notebooks": {name: executed(study, name) for name in notebooks(study)},
+            "measures": pipeline.all_measures(study),
+            "explored": explorer.result(study) if explorer.is_for(study) else None,
         },
         chosen={"data": study.stimuli.kind},
     )
@@ -265,12 +301,13 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def publish(study: Study, folder: Path) -> None:
-    """Put the site into a folder, as a whole; a site that was there is replaced.
+def publish(built: Path, folder: Path) -> None:
+    """Put a site into a folder, as a whole; a site that was there is replaced.
 
     Parameters
     ----------
-    study : Study
+    built : Path
+        A stored site.
     folder : Path
 
     Raises
@@ -279,7 +316,7 @@ def publish(study: Study, folder: Path) -> None:
         If the folder holds something else.
     """
     check_folder(folder)
-    built, folder = site(study).get(), folder.resolve()
+    folder = folder.resolve()
     stamp = folder / f"built-{built.name}"
     if stamp.is_file() and stamp.stat().st_mtime_ns >= built.stat().st_mtime_ns:
         return
@@ -293,17 +330,60 @@ def publish(study: Study, folder: Path) -> None:
         copied.rename(folder)
 
 
-def _render(folder: Path, *, study: Study, human: Path, notebooks: dict[str, Path]) -> None:
+def _render(
+    folder: Path,
+    *,
+    study: Study,
+    human: Path,
+    notebooks: dict[str, Path],
+    measures: Any,
+    explored: Path | None,
+) -> None:
     with tempfile.TemporaryDirectory() as work:
-        source, output = Path(work, "source"), Path(work, "output")
+        source = Path(work, "source")
         _assemble(study, source, notebooks)
+        draw_card([study], source / "book" / "_static" / CARD)
+        if explored is not None:
+            static = source / "book" / "_static" / explorer.FOLDER
+            shutil.copytree(explored, static, ignore=shutil.ignore_patterns(store.MANIFEST))
+        build(source, folder)
+
+
+def build(source: Path, folder: Path) -> None:
+    """Render a Jupyter Book into a folder; a warning is an error.
+
+    Parameters
+    ----------
+    source : Path
+        With `_config.yml` and `_toc.yml`.
+    folder : Path
+
+    Raises
+    ------
+    RuntimeError
+        If it cannot be rendered, with what Jupyter Book says.
+    """
+    with tempfile.TemporaryDirectory() as output:
         command = [Path(sys.executable).with_name("jupyter-book"), "build", source]
         command += ["--path-output", output, "--all", "--warningiserror", "--keep-going", "--quiet"]
         environment = os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONUTF8": "1"}
         done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
         if done.returncode:
             raise RuntimeError(f"jupyter-book failed:\n{done.stdout}\n{done.stderr}")
-        shutil.copytree(output / "_build" / "html", folder, dirs_exist_ok=True)
+        rendered = Path(output, "_build", "html")
+        _mend(rendered)
+        shutil.copytree(rendered, folder, dirs_exist_ok=True)
+
+
+def _mend(site: Path) -> None:
+    """Take from pages a script of icons that fonts have, too, a second h1, and a wrong role."""
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        text = _PRINTED_TITLE.sub(r"\1<p>\2</p>", _ICON_SCRIPT.sub("", text))
+        text = text.replace('role="list" class="citation-list"', 'class="citation-list"')
+        page.write_text(text, encoding="utf-8")
+    for script in site.rglob("fontawesome.js*"):
+        script.unlink()
 
 
 def _assemble(study: Study, source: Path, executed: dict[str, Path]) -> None:
@@ -370,7 +450,7 @@ def _source(name: str) -> Path:
     return ROOT / "notebooks" / f"{name}.md"
 
 
-def _code_of(source: Path) -> list[str]:
+def code_of(source: Path) -> list[str]:
     import jupytext
 
     cells = jupytext.reads(source.read_text(encoding="utf-8"), "md:myst").cells

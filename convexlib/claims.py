@@ -121,11 +121,19 @@ class Test(_Entry):
         return getattr(self, self.kind)
 
 
+class Finding(_Entry):
+    """What came out, in a sentence for each verdict."""
+
+    holds: str
+    fails: str
+    undecided: str
+
+
 class Claim(_Entry):
     """What a paper says, where, and the tests that it must pass here, all of them.
 
     `page` is the notebook that shows what it is about, `needs` what a study must have for it to be
-    tested.
+    tested. `finding` is the sentence that the page begins with, by the verdict, where it does.
     """
 
     id: str = Field(pattern=r"^[a-z0-9-]+$")
@@ -134,6 +142,7 @@ class Claim(_Entry):
     says: str
     page: str
     needs: str
+    finding: Finding | None = None
     tests: tuple[Test, ...] = Field(min_length=1)
 
 

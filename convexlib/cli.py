@@ -1,6 +1,7 @@
 """The command line: the check that precedes the work, the work, and any part of it by name."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,7 +24,10 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
 )
 
-_STUDY = Annotated[str, typer.Argument(help="A name in studies/, or a YAML file.")]
+_STUDY = Annotated[
+    str,
+    typer.Argument(help="A name in studies/, or a YAML file; check, plan and run take several."),
+]
 _CHOICE = {  # with what each is by default
     "models": (Annotated[str, typer.Option(help="Only these models, separated by spaces.")], ""),
     "add_models": (Annotated[str, typer.Option(help="Models to add, separated by spaces.")], ""),
@@ -81,9 +85,22 @@ def _mapping(settings: str) -> dict[str, Any]:
     return found
 
 
+def _each(choice: dict[str, Any]) -> list[dict[str, Any]]:
+    """The choice of each study that is named, separated by spaces."""
+    named = choice["study"]
+    names = [named] if Path(named).expanduser().is_file() else shlex.split(named)
+    return [choice | {"study": name} for name in names]
+
+
 @command
 def check(choice: dict[str, Any]) -> None:
-    """Check the study and that every model can be measured, and fetch data that are missing."""
+    """Check each study and that every model can be measured, and fetch data that are missing."""
+    for of_study in _each(choice):
+        _check(of_study)
+    store.sweep()
+
+
+def _check(choice: dict[str, Any]) -> None:
     from convexlib import layers, pipeline
     from convexlib.data import downloads
 
@@ -98,7 +115,6 @@ def check(choice: dict[str, Any]) -> None:
     models = [model for model in study.models if model.source]
     for model in tqdm(models, desc="trying the models", unit="model", delay=2):
         pipeline.trial(study, model).get()
-    store.sweep()
 
 
 @command
@@ -128,6 +144,11 @@ def fetch(choice: dict[str, Any]) -> None:
 @command
 def plan(choice: dict[str, Any]) -> None:
     """Say what would be fetched and made, and how long that takes here, before anything starts."""
+    for of_study in _each(choice):
+        _plan(of_study)
+
+
+def _plan(choice: dict[str, Any]) -> None:
     from convexlib import plan as plans
     from convexlib.data import downloads
     from convexlib.models import checkpoints
@@ -158,22 +179,25 @@ def run(
         str, typer.Option(help="Where steps run: a name in profiles/, or a folder.")
     ] = "default",
 ) -> None:
-    """Run the workflow: all that is missing, then the site."""
-    from convexlib import book, reports
+    """Run the workflow: all that is missing, then the site, of one study or of several."""
+    from convexlib import book, editions, reports
 
     book.check_folder(site)
     folder = _profile(profile)
-    study = studies.load(**choice)
-    for result in [*_named(study, again), book.site(study)] if again else ():
-        store.remove(result)
-    jobs = store.jobs(book.site(study))
-    if all(store.receipt(name, job.results).exists() for name, job in jobs.items()):
-        typer.echo("Nothing to be done: all results are stored and whole")
-    else:
-        _workflow(study, cores, folder)
-    book.publish(study, site)
-    for line in reports.agreement(study):
-        typer.echo(line)
+    several = [studies.load(**of_study) for of_study in _each(choice)]
+    editions.check(several)
+    for study in several:
+        for result in [*_named(study, again), book.site(study)] if again else ():
+            store.remove(result)
+        jobs = store.jobs(book.site(study))
+        if all(store.receipt(name, job.results).exists() for name, job in jobs.items()):
+            typer.echo(f"{study.file.title}: all results are stored and whole, nothing to be done")
+        else:
+            _workflow(study, cores, folder)
+    editions.publish(several, site)
+    for study in several:
+        for line in reports.agreement(study):
+            typer.echo(line)
 
 
 def _workflow(study: Study, cores: str, profile: Path) -> None:

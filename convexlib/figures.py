@@ -2,10 +2,19 @@
 
 What measures and families are called, and how they look, is told by `set_style` once a page. A
 family has one colour on the whole page, a size one marker, a variant one line and one filling.
-Seaborn lays out the facets and draws matrices; tables bring the intervals that are drawn.
+Tables bring the intervals that are drawn. Each figure is drawn for the width of a page, and, when a
+page shows it, again for a phone; it brings the words that say what is seen on it.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial, wraps
+from html import escape
+from io import StringIO
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -19,12 +28,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib_inline.backend_inline import set_matplotlib_formats
+from scipy.optimize import isotonic_regression
 
-WIDTH = 5.8  # inches, of every figure
+WIDTH = 6.8  # inches, of every figure on a page
+PHONE = 3.5  # and on a phone
+
+_MOST_LABELS = 9  # lines of a facet that carry their names themselves
+_LONGEST_LABEL = 24  # characters
+_LINE = 11.0  # points, from one name of a line to the next
 
 _style: dict[str, Any] = {"labels": {}, "limits": {}, "chance": {}, "families": {}}
 _style |= {"levels": {}, "ceilings": {}, "words": {}}
 _met: dict[str, list[Hashable]] = {}  # levels of a column, in the order of their looks
+_page = {"width": WIDTH}
 
 _PLAIN = {"color": "k", "linestyle": "-", "marker": "o", "markerfacecolor": "auto"}
 _LOOKS = {
@@ -71,14 +87,119 @@ def set_style(style: Mapping[str, Any] | None = None) -> None:
     _LOOKS["_hue"] = [{"color": color} for color in _palette(families)]
     _met.clear()
     _met["_hue"] = [*families]
-    if get_ipython():
-        set_matplotlib_formats("svg", bbox_inches="tight", metadata={"Date": None})
+    if shell := get_ipython():
+        set_matplotlib_formats()
+        shell.display_formatter.formatters["text/html"].for_type(Figure, html)
     rc = {"axes.grid": True, "axes.titlelocation": "left", "grid.alpha": 0.4}
     rc |= {"legend.frameon": False, "lines.markersize": 4.5, "figure.labelsize": 10.8}
     rc |= {"svg.hashsalt": "convexlib"}  # the same figure gives the same file
+    rc |= {"axes.spines.top": False, "axes.spines.right": False}
     sns.set_theme(style="ticks", font="DejaVu Sans", font_scale=0.9, color_codes=False, rc=rc)
 
 
+def html(figure: Figure, *, alt: str = "") -> str:
+    """A figure as part of a page: as vectors, and drawn again for a phone where it knows how.
+
+    Parameters
+    ----------
+    figure : Figure
+        With attributes, where it has them: alt, what is seen on it; phone, a narrower drawing, or
+        what makes one; told, what a script in the page must know of its lines.
+    alt : str, optional
+        In the place of its own.
+
+    Returns
+    -------
+    str
+        HTML. Artists with a gid that begins with "cv:" are elements with the rest of it as
+        ``data-cv``.
+    """
+    alt = escape(" ".join((alt or getattr(figure, "alt", "")).split()), quote=True)
+    phone = getattr(figure, "phone", None)
+    drawings = {"desk": figure} | (
+        {"phone": phone() if callable(phone) else phone} if phone else {}
+    )
+    # Elsewhere than in the book, where no style tells the two apart, the second stays hidden.
+    parts = [
+        f'<div class="{width}"{" hidden" if width == "phone" else ""} role="img" '
+        f'aria-label="{alt}">{_svg(each)}</div>'
+        for width, each in drawings.items()
+    ]
+    if lines := getattr(figure, "told", None):
+        told = json.dumps(lines, separators=(",", ":")).replace("</", "<\\/")
+        parts.append(f'<script type="application/json" class="told">{told}</script>')
+    return f'<div class="drawn{" twice" if phone else ""}">{"".join(parts)}</div>'
+
+
+def _svg(figure: Figure) -> str:
+    """As an element of a page, whose ids are those alone that something refers to."""
+    file = StringIO()
+    # Scripts read the values of a line off the corners of its path.
+    options = {"svg.fonttype": "none", "svg.hashsalt": "convexlib", "path.simplify": False}
+    with plt.rc_context(options):
+        figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    # A style within an element would be one of the whole page.
+    text = re.sub(r"<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)
+    text = re.sub(r' id="cv:([^" ]*) hidden"', r' data-cv="\1" style="display: none"', text)
+    text = re.sub(r' id="cv:([^"]*)"', r' data-cv="\1"', text)
+    wanted = {*re.findall(r"""(?:url\(|href=")#([^")]+)""", text)}
+    text = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in wanted else "", text)
+    text = re.sub(r' (?:d|x|y|transform)="[^"]*"', _rounded, text)
+    # What repeats is said once: it is most of a file.
+    text = re.sub(r"font-family: [^;\"]*", "font-family: sans-serif", text)
+    text = re.sub(r"\n\s*", "\n", text)
+    return re.sub(r"<g([^>]*)>\n((?:<use [^>]*/>\n)+)</g>", _styled_once, text)
+
+
+def _styled_once(group: re.Match[str]) -> str:
+    """Markers of a group that look alike, with their look at the group."""
+    looks = {*re.findall(r' style="([^"]*)"', group[2])}
+    if len(looks) != 1 or "style=" in group[1]:
+        return group[0]
+    marks = re.sub(r' style="[^"]*"', "", group[2])
+    return f'<g{group[1]} style="{looks.pop()}">{marks}</g>'
+
+
+def _rounded(attribute: re.Match[str]) -> str:
+    """Numbers of an attribute with two digits, a hundredth of a point."""
+    return re.sub(r"(\.\d\d)\d+", r"\1", attribute[0]).replace("\n", "")
+
+
+def _drawn_twice(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """The figure as wide as a page; its attribute `phone` draws it again, as narrow as a phone."""
+
+    @wraps(draw)
+    def drawn(*given: Any, **options: Any) -> Figure:
+        figure = draw(*given, **options)
+        figure.phone = partial(_narrow, draw, *given, **options)
+        return figure
+
+    return drawn
+
+
+def _narrow(draw: Callable[..., Figure], *given: Any, **options: Any) -> Figure:
+    with _as_on_a_phone():
+        figure = draw(*given, **options)
+    plt.close(figure)
+    return figure
+
+
+@contextmanager
+def _as_on_a_phone() -> Iterator[None]:
+    before, _page["width"] = _page["width"], PHONE
+    try:
+        yield
+    finally:
+        _page["width"] = before
+
+
+def _is_narrow() -> bool:
+    return _page["width"] == PHONE
+
+
+@_drawn_twice
 def curves(
     table: pd.DataFrame,
     *,
@@ -90,6 +211,7 @@ def curves(
     band: tuple[str, str] = ("low", "high"),
     behind: pd.DataFrame | None = None,
     baselines: pd.DataFrame | None = None,
+    seeds: pd.DataFrame | None = None,
     change: bool = False,
     xlabel: str = "depth (layer / last layer)",
     missing: str = _MISSING,
@@ -97,7 +219,8 @@ def curves(
 ) -> Figure:
     """A line for each model, with its interval, in facets.
 
-    Facets of one measure share their y axis. A column that the table lacks is not used.
+    Facets of one measure share their y axis. A column that the table lacks is not used. On a page,
+    a script shows the values, and where there are seeds, lets readers choose among the lines.
 
     Parameters
     ----------
@@ -116,6 +239,8 @@ def curves(
         Rows of the same columns, drawn in thin grey lines: those of a row of facets there, those
         of none in all, straight through. The column `row` says what these are called, and the
         column of `style` the others.
+    seeds : DataFrame, optional
+        Rows of the same columns and "seed", hidden until a reader of the page chooses a seed.
     change : bool, default=False
         Whether values are changes of the measure: against zero, and without its limits.
     xlabel : str, default="depth (layer / last layer)"
@@ -142,24 +267,50 @@ def curves(
     units = [units] if isinstance(units, str) else units
     baselines = _as_baselines(baselines, table, row, looks)
     drawn = _dressed(table, units=units, **looks)
-    grey = table.head(0) if behind is None else behind.assign(**dict.fromkeys(band, np.nan))
-    everything = pd.concat([_dressed(grey, {"color": _GREY}, units=units, **looks), drawn])
+    none = table.head(0)
+    grey = none if behind is None else behind.assign(**dict.fromkeys(band, np.nan))
+    by_seed = none if seeds is None else seeds.assign(**dict.fromkeys(band, np.nan))
+    grey = _dressed(grey, {"color": _GREY}, units=units, **looks).assign(_told=None)
+    by_seed = _dressed(by_seed, units=units, **looks)
+    by_seed = by_seed.assign(_told=by_seed["seed"] if len(by_seed) else None)
+    everything = pd.concat([grey, drawn.assign(_told=-1), by_seed])
     alike = len({*everything.get("measure", [""])}) == 1
-    facets = _facets(everything, row, column, 2.3, sharey=True if alike else "col")
-    full = not alike or any(panel.empty for _, panel, _ in facets)
+    facets = _facets(everything, row, column, 2.3, share="all" if alike else "measure")
+    full = not alike or any(panel.empty for _, panel, _ in facets) or _is_narrow()
+    told: dict[str, list[dict[str, Any]]] = {"lines": [], "panels": []}
     for ax, panel, measure in facets:
         if panel.empty:
             _say(missing, ax)
             continue
-        for look, baseline in _beside(panel, baselines, row, column):
-            at = baseline[x] if len(baseline) > 1 else table[x].agg(["min", "max"])
-            value = baseline[y] if len(baseline) > 1 else [*baseline[y]] * 2
-            ax.plot(at, value, **look, linewidth=1, zorder=1.5, gid="baseline")
-        for look, curve in _alike(panel, *table.columns.intersection(units)):
-            ax.plot(curve[x], curve[y], **look)
-            low, high = (curve.get(end, np.nan) for end in band)
-            ax.fill_between(curve[x], low, high, color=look["color"], alpha=0.12, linewidth=0)
         label = _label(measure or y)
+        about = {"panel": len(told["panels"]), "measure": label.replace("\n", " ")}
+        ax.patch.set_gid(f"cv:panel-{about['panel']}")
+        for look, baseline in _beside(panel, baselines, row, column):
+            straight = len(baseline) == 1
+            at = table[x].agg(["min", "max"]) if straight else baseline[x]
+            value = [*baseline[y]] * 2 if straight else baseline[y]
+            (line,) = ax.plot(at, value, **look, linewidth=1, zorder=1.5)
+            name = baseline["_name"].iloc[0]
+            _tell(told, line, about, {"name": _label(name), "baseline": True}, at, value)
+        for look, curve in _alike(panel, *table.columns.intersection(units), "_told"):
+            of_seed = curve["_told"].iloc[0]
+            plain = {"marker": ""} if not pd.isna(of_seed) and of_seed >= 0 else {}
+            (line,) = ax.plot(curve[x], curve[y], **look | plain)
+            if pd.isna(of_seed):
+                continue  # grey, behind the others
+            ends = [curve.get(end, pd.Series(np.nan, curve.index)) for end in band]
+            known = {
+                "name": _name(curve),
+                "family": str(curve.get("family", pd.Series([""])).iloc[0]),
+            }
+            known |= {"seed": int(of_seed)} if of_seed >= 0 else {}
+            number = _tell(told, line, about, known, curve[x], curve[y], *ends)
+            if of_seed < 0:
+                shown = {"color": (look["color"], 0.1), "edgecolor": (look["color"], 0.5)}
+                shown |= {"linestyle": look["linestyle"], "linewidth": 0.6}
+                ax.fill_between(curve[x], *ends, **shown, gid=f"cv:band-{number}")
+            else:
+                line.set_gid(f"{line.get_gid()} hidden")
         if not alike or ax.get_subplotspec().is_first_col():
             ax.set_ylabel(f"change of\n{label}" if change else label)
         of_set = next(iter(panel.get("judgments", ())), None)
@@ -167,14 +318,45 @@ def curves(
         place = ax.get_subplotspec()  # what the facets of a row have in common is said once
         said = {row: full or place.is_first_col(), column: full or place.is_first_row()}
         _title(ax, panel, *(name for name, is_said in said.items() if is_said))
+        of_row = str(panel[row].iloc[0]) if row in panel else ""
+        told["panels"].append({"row": of_row, "x": [float(end) for end in ax.get_xlim()]})
     for ax, _, measure in facets if not change else []:
         _clip(ax, "y", measure)
     ax.locator_params(axis="x", nbins=4, integer=pd.api.types.is_integer_dtype(table[x]))
-    known = dict(zip(baselines["_name"], baselines["_look"], strict=True))
+    figure = ax.figure
+    told |= {"x": xlabel, "names": {name: _label(name) for name in _hues(table)}}
+    figure.told = told
+    what = {"x": xlabel, "change": change}
+    figure.alt = _said_of_curves([line for line in told["lines"] if "seed" not in line], **what)
     hues = row != looks.get("hue", "family")
-    return _legend(ax.figure, drawn, xlabel, hues=hues, also=known)
+    if not _is_narrow() and _label_lines(
+        facets, drawn, baselines, row, column, x, y, xlabel, hues=hues
+    ):
+        return figure
+    known = dict(zip(baselines["_name"], baselines["_look"], strict=True))
+    return _legend(figure, drawn, xlabel, hues=hues, also=known)
 
 
+def card(table: pd.DataFrame, path: Path, *, title: str) -> None:
+    """Curves as a picture of 1200 by 630 pixels, by which a page is shown elsewhere.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As for `curves`, with the column title, which says in which column a line stands.
+    path : Path
+        Of the PNG file.
+    title : str
+    """
+    options = {"units": ["family", "variant"], "xlabel": "depth"}
+    figure = curves(table, row="measure", column="title", **options)
+    figure.suptitle(title, fontsize=15, x=0.02, ha="left")
+    figure.set_size_inches(8, 4.2)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+@_drawn_twice
 def forest(
     table: pd.DataFrame,
     *,
@@ -218,7 +400,7 @@ def forest(
     drawn["_y"] = rows.get_indexer(drawn[row]) + 0.7 / len(lanes) * lane
     names, alike = [_label(name) for name in rows], column != "measure"
     of_row = max(0.22 * max(name.count("\n") + 1 for name in names), 0.25 * len(lanes) - 0.28)
-    facets = _facets(drawn, None, column, 1.2 + of_row * len(rows), sharex=alike, sharey=True)
+    facets = _facets(drawn, None, column, 1.2 + of_row * len(rows), sharex=alike)
     for ax, panel, measure in facets:
         ax.hlines(panel["_y"], panel["ci_low"], panel["ci_high"], color="k", lw=1, zorder=1)
         for look, points in _alike(panel):
@@ -226,6 +408,8 @@ def forest(
         ax.set_xlabel("" if alike else _label(measure))
         _title(ax, panel, column)
     for ax, panel, measure in facets:
+        if panel.empty:
+            continue
         reach = [*(drawn if alike else panel)["value"], *_expect(ax, "x", measure)]
         room = max(0.15, 0.6 * np.ptp(reach))
         _clip(ax, "x", measure, min(reach) - room, max(reach) + room)
@@ -237,13 +421,17 @@ def forest(
     for y, text in zip(drawn["_y"], drawn.get(note, ()), strict=False):
         ax.annotate(text, (1.03, y), xycoords=("axes fraction", "data"), va="center", fontsize=9)
     if "image" in table and table["image"].notna().all():
-        first.tick_params(axis="y", pad=24)
-        beside = {"xycoords": first.get_yaxis_transform(), "boxcoords": "offset points"}
-        for y, image in enumerate(drawn.drop_duplicates(row)["image"]):
-            _show(first, image, 14, (0, y), xybox=(-14, 0), annotation_clip=False, **beside)
-    return _legend(ax.figure, drawn, _label(measure) if alike else "", lines=False)
+        for ax in (ax for ax, _, _ in facets if ax.get_subplotspec().is_first_col()):
+            ax.tick_params(axis="y", pad=24)
+            beside = {"xycoords": ax.get_yaxis_transform(), "boxcoords": "offset points"}
+            for y, image in enumerate(drawn.drop_duplicates(row)["image"]):
+                _show(ax, image, 14, (0, y), xybox=(-14, 0), annotation_clip=False, **beside)
+    figure = _legend(ax.figure, drawn, _label(measure) if alike else "", lines=False)
+    figure.alt = _said_of_estimates(drawn, row, column, style)
+    return figure
 
 
+@_drawn_twice
 def scatter(
     table: pd.DataFrame,
     *,
@@ -282,7 +470,8 @@ def scatter(
         return _say(_MISSING)
     drawn = _dressed(table, **looks)
     drawn[[x, y]] += np.random.default_rng(0).uniform(-jitter, jitter, (len(table), 2))
-    for ax, panel, _ in _facets(drawn, None, column, 3.2, sharey=True):
+    facets = _facets(drawn, None, column, 3.2)
+    for ax, panel, _ in facets:
         for look, points in _alike(panel):
             ax.plot(points[x], points[y], **look | {"linestyle": "none", "alpha": 0.75})
         _expect(ax, "x", x)
@@ -293,9 +482,17 @@ def scatter(
             limits = drawn[[x, y]].min().min() - 0.03, drawn[[x, y]].max().max() + 0.03
             ax.set(aspect="equal", xlim=limits, ylim=limits)
     ax.figure.supylabel(_label(y).replace("\n", " "))
-    return _legend(ax.figure, drawn, _label(x), lines=False)
+    figure = _legend(ax.figure, drawn, _label(x), lines=False)
+    said = [
+        f"{_label(panel[column].iloc[0])}: {_together(panel[x], panel[y])}"
+        for _, panel, _ in facets
+    ]
+    what = f"{_label(y)} against {_label(x)}, a point a row".replace("\n", " ")
+    figure.alt = f"{what}. {'. '.join(said)}.".replace("\n", " ")
+    return figure
 
 
+@_drawn_twice
 def matrix(
     values: np.ndarray,
     groups: Sequence[Hashable],
@@ -326,9 +523,10 @@ def matrix(
     >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
     ['a', 'b']
     """
-    apart = values[~np.eye(len(values), dtype=bool)]
-    low, high = limits or (apart.min(), apart.max())
-    figure, ax = plt.subplots(figsize=(WIDTH, 4.8), layout="constrained")
+    apart_at = np.triu_indices(len(values), 1)
+    groups = [*groups]
+    low, high = limits or (values[apart_at].min(), values[apart_at].max())
+    figure, ax = plt.subplots(figsize=(_page["width"], 0.68 * _page["width"]), layout="constrained")
     look = {"cmap": "cividis", "square": True, "rasterized": True}
     sns.heatmap(values, vmin=low, vmax=high, cbar_kws={"label": label}, ax=ax, **look)
     names, first, sizes = np.unique(np.asarray(groups), return_index=True, return_counts=True)
@@ -338,9 +536,16 @@ def matrix(
     for draw in (ax.hlines, ax.vlines):
         draw(edges, 0, len(values), color="white", linewidth=0.6)
     ax.set(xlabel=groups_label, ylabel=groups_label)
+    apart = values[apart_at]
+    ends = [
+        f"{order} {apart[at]:.2f}, of {groups[apart_at[0][at]]} and {groups[apart_at[1][at]]}"
+        for order, at in (("highest", np.nanargmax(apart)), ("lowest", np.nanargmin(apart)))
+    ]
+    figure.alt = f"A matrix of {label}, {len(values)} by {len(values)}: {'; '.join(ends)}."
     return figure
 
 
+@_drawn_twice
 def positions(
     table: pd.DataFrame, *, column: str = "panel", in_order: bool = False, label: str = "dimension"
 ) -> Figure:
@@ -365,7 +570,7 @@ def positions(
         return _say(_MISSING)
     size = 14 if len(table) < 20 * table[column].nunique() else 9  # points
     reach = 1.15 * abs(table[["x", "y"]].to_numpy()).max()
-    for ax, panel, _ in _facets(table, None, column, 2.7, sharey=True, col_wrap=2):
+    for ax, panel, _ in _facets(table, None, column, 2.7, wrap=2):
         ax.plot(panel["x"], panel["y"], color="0.7", linewidth=float(in_order), zorder=0)
         for x, y, image in panel[["x", "y", "image"]].itertuples(index=False):
             _show(ax, image, size, (x, y))
@@ -374,6 +579,8 @@ def positions(
         ax.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
     ax.figure.supxlabel(f"{label} 1")
     ax.figure.supylabel(f"{label} 2")
+    panels = ", ".join(_label(name) for name in table[column].unique())
+    ax.figure.alt = f"Pictures where they lie in the plane of {label}s 1 and 2, for: {panels}."
     return ax.figure
 
 
@@ -408,17 +615,19 @@ def pictures(
         for start in range(0, len(group), n_columns):
             for left, picture in enumerate(group.iloc[start : start + n_columns]):
                 ends = (left, left + 0.94, len(names) + 0.94, len(names))
-                ax.imshow(picture, extent=ends, interpolation="nearest")
+                ax.imshow(picture, extent=ends, interpolation="none")
             names.append("" if start else _label(name))
     ax.set(xlim=(0, n_columns), ylim=(len(names), 0), xticks=[], aspect="equal")
     ax.set_yticks(np.arange(len(names)) + 0.47, names)
     ax.tick_params(length=0)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
-    figure.set_size_inches(WIDTH, 0.3 + 0.85 * WIDTH * len(names) / n_columns)
+    figure.set_size_inches(_page["width"], 0.3 + 0.85 * _page["width"] * len(names) / n_columns)
+    figure.alt = f"Pictures in rows: {', '.join(filter(None, names))}."
     return figure
 
 
+@_drawn_twice
 def odd_shares(table: pd.DataFrame, *, n_columns: int = 4) -> Figure:
     """Three objects a facet, and below each how often each source finds it odd.
 
@@ -442,9 +651,10 @@ def odd_shares(table: pd.DataFrame, *, n_columns: int = 4) -> Figure:
     if table.empty:
         return _say(_MISSING)
     threes, sources = [*table["three"].unique()], [*table["source"].unique()]
+    n_columns = min(n_columns, 2) if _is_narrow() else n_columns
     n_rows = -(-len(threes) // n_columns)
     figure, axes = plt.subplots(n_rows, n_columns, squeeze=False, sharey=True, layout="constrained")
-    figure.set_size_inches(WIDTH, 0.6 + 1.5 * n_rows)
+    figure.set_size_inches(_page["width"], 0.6 + 1.5 * n_rows)
     width = 0.8 / len(sources)
     greys = np.linspace(0, 1, max(2, len(sources))).astype(str)
     for ax, three in zip(axes.ravel(), threes, strict=False):
@@ -465,10 +675,24 @@ def odd_shares(table: pd.DataFrame, *, n_columns: int = 4) -> Figure:
     for ax in axes.ravel()[len(threes) :]:
         ax.set_axis_off()
     figure.supylabel("share that finds it odd")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    n = 4 if not _is_narrow() else 2
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=n)
+    most = table.loc[table.groupby(["three", "source"], sort=False)["share"].idxmax()]
+    said = [
+        f"{', '.join(of_three['name'].unique())}: "
+        + ", ".join(
+            f"{_label(each.source)} {each.name} ({each.share:.0%})"
+            for each in odd.itertuples(index=False)
+        )
+        for (_, of_three), (_, odd) in zip(
+            table.groupby("three", sort=False), most.groupby("three", sort=False), strict=True
+        )
+    ]
+    figure.alt = f"Which of three is found odd most often. {'; '.join(said)}."
     return figure
 
 
+@_drawn_twice
 def verdicts(table: pd.DataFrame, *, signs: Mapping[str, str]) -> Figure:
     """Verdicts on claims, a row a claim and a column a setting.
 
@@ -496,7 +720,9 @@ def verdicts(table: pd.DataFrame, *, signs: Mapping[str, str]) -> Figure:
     order = [*signs]
     codes = wide.apply(lambda column: column.map(order.index, na_action="ignore"))
     palette = ["#1b6ca8", "#d1671f", "0.9", "1.0"][: max(len(order), 1)]
-    figure, ax = plt.subplots(figsize=(WIDTH, 1.9 + 0.21 * len(wide)), layout="constrained")
+    figure, ax = plt.subplots(
+        figsize=(_page["width"], 1.9 + 0.21 * len(wide)), layout="constrained"
+    )
     sns.heatmap(
         codes.astype(float),
         annot=wide.map(lambda verdict: signs.get(verdict, "")),
@@ -521,25 +747,211 @@ def verdicts(table: pd.DataFrame, *, signs: Mapping[str, str]) -> Figure:
         if name in set(table["verdict"])
     ]
     figure.legend(handles=handles, ncols=len(handles), loc="outside lower center")
+    counts = table.groupby("setting", sort=False)["verdict"].value_counts().unstack(fill_value=0)
+    said = [
+        f"{setting}: " + ", ".join(f"{n} {name}" for name, n in row.items() if n)
+        for setting, row in counts.iterrows()
+    ]
+    figure.alt = f"Verdicts by setting. {'; '.join(said)}."
     return figure
 
 
-class _Grid(sns.FacetGrid):
-    def tight_layout(self, *_: Any, **__: Any) -> "_Grid":
-        """Leave the layout, which takes long, to the figure, which does it once."""
-        return self
-
-
 def _facets(
-    table: pd.DataFrame, row: str | None, column: str, height: float, **options: Any
+    table: pd.DataFrame,
+    row: str | None,
+    column: str,
+    height: float,
+    *,
+    sharex: bool = True,
+    share: str = "all",
+    wrap: int | None = None,
 ) -> list[tuple[Axes, pd.DataFrame, str]]:
-    """The axes of a new figure, each with its rows, which may be none, and their measure."""
+    """The axes of a new figure, each with its rows, which may be none, and their measure.
+
+    On a phone they stand one below the other, without those that have no rows. `share` says which
+    of them have their y axis in common: all, or those of a measure.
+    """
     row, column = (name if name in table else None for name in (row, column))
-    grid = _Grid(table, row=row, col=column, **options)
-    grid.figure.set_size_inches(WIDTH, height * grid.axes.ravel()[0].get_gridspec().nrows)
-    grid.figure.set_layout_engine("constrained")
-    facets = [(grid.facet_axis(i, j, modify_state=False), p) for (i, j, _), p in grid.facet_data()]
-    return [(ax, panel, next(iter(panel.get("measure", ())), "")) for ax, panel in facets]
+    rows, columns = ([*table[name].unique()] if name else [None] for name in (row, column))
+    panels = []
+    for of_row, of_column in product(rows, columns):
+        here = np.ones(len(table), bool)
+        for name, level in ((row, of_row), (column, of_column)):
+            here &= (table[name] == level).to_numpy() if name else True
+        panels.append(table[here])
+    n_columns = min(len(columns), wrap or len(columns))
+    if _is_narrow() and n_columns > 1 and wrap is None:
+        panels, n_columns, height = [p for p in panels if len(p)], 1, 0.85 * height
+    n_rows = -(-len(panels) // n_columns)
+    size = (_page["width"], height * n_rows)
+    options = {"squeeze": False, "layout": "constrained"}
+    axes = plt.subplots(n_rows, n_columns, figsize=size, **options)[1]
+    for unused in axes.ravel()[len(panels) :]:
+        unused.set_axis_off()
+    first: dict[str, Axes] = {}
+    facets = []
+    for ax, panel in zip(axes.ravel(), panels, strict=False):
+        measure = next(iter(panel.get("measure", ())), "")
+        if len(panel):
+            shared = first.setdefault(measure if share == "measure" else "", ax)
+            ax.sharey(shared)
+        if sharex:
+            ax.sharex(axes[0, 0])
+            ax.tick_params(labelbottom=ax.get_subplotspec().is_last_row())
+        if share == "all":
+            ax.tick_params(labelleft=ax.get_subplotspec().is_first_col())
+        facets.append((ax, panel, measure))
+    return facets
+
+
+def _hues(table: pd.DataFrame) -> list[str]:
+    """Families of a table, but for those of models that the reader added."""
+    return [str(name) for name in table["family"].unique()] if "family" in table else []
+
+
+def _name(rows: pd.DataFrame) -> str:
+    """What a line is called, whatever facet it stands in: its family, size and variant."""
+    first = rows.iloc[0]
+    if first["_added"] is not None and pd.notna(first["_added"]):
+        return _label(first["_added"])
+    keys = [first[key] for key in ("_hue", "_marker", "_style")]
+    return " ".join(_label(key) for key in keys if pd.notna(key))
+
+
+def _tell(
+    told: dict[str, list[dict[str, Any]]],
+    line: Line2D,
+    panel: Mapping[str, Any],
+    known: Mapping[str, Any],
+    *values: Iterable[float],
+) -> int:
+    """Note for the script of a page what a line shows: x, y, low and high; return its number."""
+    number = len(told["lines"])
+    line.set_gid(f"cv:line-{number}")
+    columns = {
+        key: [None if pd.isna(value) else round(float(value), 4) for value in column]
+        for key, column in zip(("x", "y", "low", "high"), values, strict=False)
+    }
+    columns = {key: column for key, column in columns.items() if any(v is not None for v in column)}
+    told["lines"].append({**panel, **known, **columns})
+    return number
+
+
+def _said_of_curves(lines: Sequence[Mapping[str, Any]], *, x: str, change: bool) -> str:
+    """Where lines begin and end, and their highest and lowest points, in words."""
+    said = []
+    for measure, of_measure in _grouped(lines, "measure"):
+        each = []
+        for name, of_name in _grouped(of_measure, "name"):
+            starts, ends = (
+                np.mean([line["y"][place] for line in of_name if line.get("y")] or [np.nan])
+                for place in (0, -1)
+            )
+            same = round(float(starts), 2) == round(float(ends), 2)
+            each.append(f"{name} {starts:.2f}" + ("" if same else f" to {ends:.2f}"))
+        what = "Change of " if change else ""
+        said.append(f"{what}{measure} from the least to the greatest {x}: {', '.join(each)}.")
+    return " ".join(said)
+
+
+def _said_of_estimates(table: pd.DataFrame, row: str, column: str, style: str) -> str:
+    """The highest and the lowest estimate of each facet and style, in words."""
+    keys = [key for key in dict.fromkeys((column, "measure", style)) if key in table]
+    known, said = table.dropna(subset="value").reset_index(drop=True), []
+    for levels, rows in known.groupby(keys, sort=False, dropna=False):
+        names = [_label(level).replace("\n", " ") for level in levels if pd.notna(level)]
+        ends = [
+            rows.loc[at] for at in dict.fromkeys([rows["value"].idxmax(), rows["value"].idxmin()])
+        ]
+        each = [f"{_label(end[row])} {end['value']:.2f}".replace("\n", " ") for end in ends]
+        said.append(f"{', '.join(dict.fromkeys(names))}: {' down to '.join(each)}")
+    return f"Estimates, from the highest to the lowest. {'; '.join(said)}."
+
+
+def _together(x: pd.Series, y: pd.Series) -> str:
+    """How points lie, in words."""
+    known = x.notna() & y.notna()
+    if known.sum() < 3 or x[known].nunique() < 2 or y[known].nunique() < 2:
+        return f"{known.sum()} points"
+    return f"{known.sum()} points, correlation {np.corrcoef(x[known], y[known])[0, 1]:.2f}"
+
+
+def _grouped(
+    lines: Sequence[Mapping[str, Any]], key: str
+) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    for level in dict.fromkeys(line[key] for line in lines):
+        yield level, [line for line in lines if line[key] == level]
+
+
+def _label_lines(
+    facets: Sequence[tuple[Axes, pd.DataFrame, str]],
+    drawn: pd.DataFrame,
+    baselines: pd.DataFrame,
+    row: str,
+    column: str,
+    x: str,
+    y: str,
+    xlabel: str,
+    *,
+    hues: bool,
+) -> bool:
+    """Write the names of lines at their ends, in the last facet of each row; False where not.
+
+    Where they are too many or too long a legend says more.
+    """
+    keys = [key for key in ("_hue", "_marker", "_style") if len(drawn[key].unique()) > 1]
+    keys = [key for key in keys if hues or key != "_hue"]
+    if len({str(look["color"]) for look in drawn["_look"]}) > 1 and not hues and row not in drawn:
+        return False
+    ends: dict[Axes, list[tuple[float, str, str]]] = {}
+    for ax, panel, _ in facets:
+        if ax.get_subplotspec().is_last_col() and len(panel):
+            ends[ax] = []
+            of_models = panel[panel["_told"] == -1]
+            for _, rows in of_models.groupby("_key", sort=False):
+                first = rows.iloc[0]
+                names = [_label(first[key]) for key in keys if pd.notna(first[key])]
+                names = [_label(first["_added"])] if pd.notna(first["_added"]) else names
+                last = rows.loc[rows[x] == rows[x].max(), y].mean()
+                ends[ax].append((last, " ".join(names), first["_look"]["color"]))
+            for look, baseline in _beside(panel, baselines, row, column):
+                ends[ax].append(
+                    (baseline[y].iloc[-1], _label(baseline["_name"].iloc[0]), look["color"])
+                )
+            ends[ax] = [*{name: (value, name, color) for value, name, color in ends[ax]}.values()]
+    names = [name for each in ends.values() for _, name, _ in each]
+    most = max(map(len, ends.values()), default=0)
+    if not any(names) or most > _MOST_LABELS or max(map(len, names)) > _LONGEST_LABEL:
+        return False
+    facets[0][0].figure.supxlabel(xlabel)
+    facets[0][0].figure.draw_without_rendering()  # so that heights are known
+    for ax, each in ends.items():
+        each = sorted((value, name, color) for value, name, color in each if np.isfinite(value))
+        low, high = ax.get_ylim()
+        gap = _LINE / (ax.bbox.height / ax.figure.dpi * 72)
+        steps = gap * np.arange(len(each))
+        wanted = np.array([(value - low) / (high - low) for value, _, _ in each])
+        places = isotonic_regression(wanted - steps).x + steps
+        places += min(0, 1.05 - places[-1]) if len(places) else 0
+        for (value, name, color), place in zip(each, places, strict=True):
+            at = drawn[x].max()
+            ax.annotate(
+                name,
+                (at, min(max(value, low), high)),
+                (1.06, place),
+                textcoords="axes fraction",
+                va="center",
+                fontsize=8.5,
+                annotation_clip=False,
+                arrowprops={
+                    "arrowstyle": "-",
+                    "color": color,
+                    "lw": 0.7,
+                    "shrinkA": 0,
+                    "shrinkB": 2,
+                },
+            )
+    return True
 
 
 def _dressed(
@@ -683,7 +1095,8 @@ def _legend(
             handles.append(Line2D([], [], label=_label(level), **shown))
     handles += [Line2D([], [], label=_label(name), **look) for name, look in (also or {}).items()]
     longest = max((len(handle.get_label()) for handle in handles), default=0)
-    n_columns = max(1, min(len(handles), 80 // (longest + 8)))
+    n_characters = 80 * _page["width"] / WIDTH
+    n_columns = max(1, min(len(handles), int(n_characters / (longest + 8))))
     if handles or xlabel:
         place = {"loc": "outside lower center", "title": xlabel.replace("\n", " ")}
         figure.legend(handles=handles, ncols=n_columns, **place)
@@ -693,7 +1106,7 @@ def _legend(
 
 def _say(what: str, ax: Axes | None = None) -> Figure:
     """Write why there is nothing to draw."""
-    ax = ax or plt.subplots(figsize=(WIDTH, 1), layout="constrained")[1]
+    ax = ax or plt.subplots(figsize=(_page["width"], 1), layout="constrained")[1]
     ax.set_axis_off()
     ax.text(0.5, 0.5, what, ha="center", va="center", wrap=True, transform=ax.transAxes)
     return ax.figure

@@ -2,13 +2,13 @@
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from convexlib import alignment, claims, pipeline
+from convexlib import alignment, claims, pipeline, tables
 from convexlib.claims import (
     AS_IT_IS,
     FAILS,
@@ -22,27 +22,240 @@ from convexlib.claims import (
     Verdicts,
     called,
 )
+from convexlib.settings import POOLINGS
 from convexlib.statistics import MINUS, Estimate
 from convexlib.study import Study
+from convexlib.tables import HALVES
 
 SIGNS = {HOLDS: "\u2713", FAILS: "\u2717", UNDECIDED: "?", MISSING: "\u2013"}
 """Of verdicts, so that no colour is needed to tell them."""
 
+NOTHING = "Of what the papers claim here, this study can test nothing."
+
 _MOST_NUMBERS = 4  # of a claim, that are said in a sentence
 
 
-def summary(study: Study) -> Markdown:
+def summary(study: Study) -> HTML:
     """How many claims hold, in a sentence."""
+    return opening(_counted(study))
+
+
+def _counted(study: Study) -> str:
     counts = claims.of(study).verdicts["verdict"].value_counts().reindex(VERDICTS, fill_value=0)
-    said = [
-        f"**{counts[HOLDS]} hold**",
-        f"**{counts[FAILS]} fail**",
-        f"{counts[UNDECIDED]} are undecided",
-        f"{counts[MISSING]} cannot be tested on this study",
-    ]
-    return Markdown(
-        f"Of {counts.sum()} claims of the three papers, {', '.join(said[:3])}, and {said[3]}."
+    return (
+        f"Of {counts.sum()} claims of the three papers, {counts[HOLDS]} hold, {counts[FAILS]} "
+        f"fail, {counts[UNDECIDED]} are undecided, and {counts[MISSING]} cannot be tested on this "
+        "study."
     )
+
+
+def strip(study: Study, *, where: str = "") -> HTML:
+    """The verdicts in rows of signs, a row a paper; each leads to its claim.
+
+    Parameters
+    ----------
+    study : Study
+    where : str, default=""
+        In which folder its pages are, as seen from this one.
+    """
+    known = claims.of(study).verdicts.set_index("claim")["verdict"]
+    rows = []
+    for paper, about in claims.ledger().papers.items():
+        of_paper = [claim for claim in claims.ledger().claims if claim.paper == paper]
+        signs = "".join(
+            f"<li><a class='verdict {_css(known[claim.id])}' "
+            f"href='{where}what_holds.html#{claim.id}' "
+            f"title='{html.escape(claim.says, quote=True)}'>"
+            f"<span aria-hidden='true'>{SIGNS[known[claim.id]]}</span><span class='unseen'>"
+            f"{known[claim.id]}: {html.escape(claim.says)}</span></a></li>"
+            for claim in sorted(of_paper, key=lambda claim: VERDICTS.index(known[claim.id]))
+        )
+        rows.append(f"<p>{html.escape(about.title)}</p><ul>{signs}</ul>")
+    return HTML(f"<div class='strip'>{''.join(rows)}{_key()}</div>")
+
+
+def sureness(study: Study) -> HTML:
+    """How many verdicts stand whatever setting is taken, in a sentence."""
+    found = claims.of(study).verdicts
+    decided = found[found["verdict"].isin([HOLDS, FAILS])]
+    sure = (decided["unsure"] == "") & (decided["turned"] == "")
+    turned = (found["turned"] != "").sum()
+    return HTML(
+        f"<p>Of the {len(decided)} claims that hold or fail, {sure.sum()} do so by every setting "
+        f"that was tried. Of the undecided, {turned} {'is' if turned == 1 else 'are'} so because "
+        "another setting gives the opposite.</p>"
+    )
+
+
+def finding(study: Study, page: str) -> HTML:
+    """What a page begins with: what came out of the claims that it is about, in a sentence or two.
+
+    Parameters
+    ----------
+    study : Study
+    page : str
+        Name of the notebook.
+    """
+    found, said = claims.of(study), []
+    for claim in claims.ledger().claims:
+        if claim.page == page and claim.finding is not None:
+            about, rows = _of_claim(claim, found)
+            if about["verdict"] != MISSING:
+                sentence = getattr(claim.finding, about["verdict"])
+                numbers = _numbers(claim, rows, most=2)
+                said.append(f"{html.escape(sentence)} <span>{numbers}</span>")
+    return opening(" ".join(said) or NOTHING)
+
+
+def of_study(study: Study) -> HTML:
+    """How much a study has, in a sentence."""
+    judged = pipeline.judged(study)
+    words, choices = study.stimuli.WORDS, sum(len(each.triplets) for each in judged.sets.values())
+    n_concepts = len({*judged.concept.codes[judged.shown].tolist()})
+    return opening(
+        f"{choices:,} choices of the odd one out say how people see {n_concepts:,} "
+        f"{words['concepts']}. {tables.n_models(study)} kinds of models are asked the same, and "
+        f"how convex {judged.categories.shape[1]} {words['categories']} are among "
+        f"{len(judged.shown):,} images."
+    )
+
+
+def of_three(study: Study) -> HTML:
+    """What people and models find odd where they part most, in a sentence."""
+    shares = tables.parting(study, n_threes=1)
+    if shares.empty:
+        return opening(NOTHING)
+    odd = shares.loc[shares.groupby("source", sort=False)["share"].idxmax()].set_index("source")
+    names = shares["name"].drop_duplicates().tolist()
+    said = [f"people mostly say {odd.loc[tables.PEOPLE, 'name']}"]
+    for name, sources in odd.drop(index=tables.PEOPLE).groupby("name", sort=False):
+        which = " and ".join(called(source) for source in sources.index)
+        said.append(f"{which} models mostly say {name}")
+    three = f"{', '.join(names[:2])} and {names[2]}"
+    return opening(html.escape(f"Which is the odd one out of {three}? Here {', '.join(said)}."))
+
+
+def of_several(several: Sequence[Study]) -> HTML:
+    """On how many claims studies agree, in a sentence."""
+    known = pd.DataFrame(
+        {study.name: claims.of(study).verdicts.set_index("claim")["verdict"] for study in several}
+    )
+    tested = known[(known != MISSING).sum(axis=1) > 1]
+    counts = {
+        verdict: int(tested.isin([verdict, MISSING]).all(axis=1).sum())
+        for verdict in (HOLDS, FAILS, UNDECIDED)
+    }
+    opposite = (tested.isin([HOLDS]).any(axis=1) & tested.isin([FAILS]).any(axis=1)).sum()
+    return opening(
+        f"Of {len(tested)} claims of the three papers that more than one study can test, "
+        f"{counts[HOLDS]} hold and {counts[FAILS]} fail wherever they were tested, {opposite} hold "
+        f"in one and fail in another, and {counts[UNDECIDED]} are undecided everywhere."
+    )
+
+
+def cards(several: Sequence[Study]) -> HTML:
+    """A study a card: what it is about, its verdicts, and the way to its edition."""
+    found = []
+    for study in several:
+        where = f"{study.name}/notebooks/"
+        head = f"<h3><a href='{study.name}/index.html'>{html.escape(study.file.title)}</a></h3>"
+        about = f"{of_study(study).data}<p>{_counted(study)}</p>"
+        found.append(f"<section>{head}{about}{strip(study, where=where).data}</section>")
+    return HTML(f"<div class='studies'>{''.join(found)}</div>")
+
+
+def of_training(study: Study) -> HTML:
+    """How well what was trained here does what it was fine-tuned for, in a sentence."""
+    known = tables.training_summary(study)
+    scores = known.loc[known["variant"] == "finetuned", "test score"]
+    if scores.empty:
+        return opening("None of the fine-tuned models was trained here.")
+    return opening(
+        f"Fine-tuned models, {len(scores)} kinds, name {scores.min():.0%} to {scores.max():.0%} of "
+        "the test images right."
+    )
+
+
+def of_poolings(study: Study) -> HTML:
+    """How many verdicts another pooling changes, in a sentence for each."""
+    found = settings(study).pivot(index="claim", columns="setting", values="verdict")
+    said = []
+    for name, varied in study.variations.items():
+        pooling = varied.file.measures.pooling
+        if pooling != study.file.measures.pooling and name in found:
+            both = found[[AS_IT_IS, name]].dropna()
+            both = both[(both != MISSING).all(axis=1)]
+            turned = both.apply(lambda row: {*row} == {HOLDS, FAILS}, axis=1).sum()
+            same = (both[AS_IT_IS] == both[name]).sum()
+            said.append(
+                f"By the {POOLINGS[pooling]}, {same} of {len(both)} verdicts are the same, and "
+                f"{turned} turn into their opposite."
+            )
+    return opening(" ".join(said) or NOTHING)
+
+
+def of_classes(study: Study) -> HTML:
+    """Whose convexity goes most with accuracy, and whose least, in a sentence."""
+    known = tables.class_correlations(study, "category").dropna(subset=["value"])
+    early = known[known["part"] == HALVES[0]].sort_values("value", kind="stable")
+    if len(early) < 2:
+        return opening(
+            "No correlation of single classes can be told from so few layers and models."
+        )
+    least, most = early.iloc[0], early.iloc[-1]
+    return opening(
+        f"In the first half of the layers, convexity goes most with accuracy for {most['name']} "
+        f"({_estimate(most)}), least for {least['name']} ({_estimate(least)})."
+    )
+
+
+def of_disagreement(study: Study) -> HTML:
+    """How far models are torn where people are, at most, in a sentence."""
+    known = tables.disagreement(study)
+    known = known[known["measure"] == "entropy_correlation"].dropna(subset=["value"])
+    if known.empty:
+        return opening(NOTHING)
+    best = known.loc[known["value"].idxmax()]
+    head = (
+        "Models are torn where people are"
+        if best["ci_low"] > 0
+        else ("It cannot be told that models are torn where people are")
+    )
+    return opening(
+        f"{head}: the rank correlation is {_estimate(best)} at most ({best['judgments']}, "
+        f"{called(best['variant'])} models, {best['part']} of the layers)."
+    )
+
+
+def opening(sentences: str) -> HTML:
+    """The sentences that a page begins with."""
+    return HTML(f"<p class='finding'>{sentences}</p>")
+
+
+def fold(words: str, *folded: pd.DataFrame, note: str = "") -> HTML:
+    """Tables under a fold, for who wants every number.
+
+    Parameters
+    ----------
+    words : str
+        What is seen of it before it is opened.
+    *folded : DataFrame
+        Numbers are shown with two digits.
+    note : str, optional
+        What stands above them.
+    """
+    region = f"role='region' aria-label='{html.escape(words, quote=True)}' tabindex='0'"
+    parts = [f"<p>{html.escape(note)}</p>"] if note else []
+    for table in folded:
+        shown = table.to_html(index=False, border=0, na_rep="", float_format=_two_digits)
+        parts.append(f"<div class='scrolls' {region}>{shown}</div>")
+    head = f"<summary>{html.escape(words)}</summary>"
+    return HTML(f"<details class='fold'>{head}{''.join(parts)}</details>")
+
+
+def _two_digits(value: float) -> str:
+    whole = abs(value) >= 100 and float(value).is_integer()
+    return (f"{value:,.0f}" if whole else f"{value:.2f}").replace("-", MINUS)
 
 
 def published(claim: str) -> float:
@@ -63,9 +276,7 @@ def verdicts(study: Study, page: str) -> Markdown:
     found = claims.of(study)
     said = [_said(claim, found) for claim in claims.ledger().claims if claim.page == page]
     known = [text for text in said if text]
-    return Markdown(
-        "\n".join(known) or "Of what the papers claim here, this study can test nothing."
-    )
+    return Markdown("\n".join(known) or NOTHING)
 
 
 def _said(claim: Claim, found: Verdicts) -> str:
@@ -89,11 +300,11 @@ def _in_short(claim: Claim, found: Verdicts) -> str:
     return f"{_numbers(claim, rows)} {_hangs_on(claim, about)}".strip()
 
 
-def _numbers(claim: Claim, rows: pd.DataFrame) -> str:
+def _numbers(claim: Claim, rows: pd.DataFrame, most: int = _MOST_NUMBERS) -> str:
     """What was measured, beside what was published."""
     published = [test.published for test in claim.tests if test.published is not None]
     text = f"Published: {', '.join(f'{p:.2f}' for p in published)}. " if published else ""
-    if len(rows) <= _MOST_NUMBERS:
+    if len(rows) <= most:
         told = _told_apart(claim.tests)
         each = [
             f"{', '.join(filter(None, [told[row.test], row.part]))} {_estimate(row)}".strip()
@@ -144,10 +355,21 @@ def margins() -> Markdown:
 
 
 def overview(study: Study) -> HTML:
-    """All claims with the verdict on each study, and under a fold what it rests on."""
+    """All claims with the verdict on each study, and under a fold what it rests on in this one."""
     by_study = claims.across(study)
-    ledger, found = claims.ledger(), next(iter(by_study.values()))
-    parts = [_legend()]
+    return _table_of(by_study, {next(iter(by_study)): ""})
+
+
+def overview_of(several: Sequence[Study]) -> HTML:
+    """All claims with the verdict on each of these studies, and under a fold what it rests on."""
+    by_study = {study.file.title: claims.of(study) for study in several}
+    return _table_of(by_study, {study.file.title: f"{study.name}/notebooks/" for study in several})
+
+
+def _table_of(by_study: Mapping[str, Verdicts], told: Mapping[str, str]) -> HTML:
+    """A table of verdicts by title; of those told, the numbers, and where their pages are."""
+    ledger = claims.ledger()
+    parts = [_key()]
     for paper, about in ledger.papers.items():
         head = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in by_study)
         parts.append(
@@ -157,16 +379,21 @@ def overview(study: Study) -> HTML:
         for claim in ledger.claims:
             if claim.paper == paper:
                 cells = "".join(_cell(claim, verdicts) for verdicts in by_study.values())
-                details = _details(claim, found)
+                heads = {title: f"<h4>{html.escape(title)}</h4>" for title in told if len(told) > 1}
+                details = "".join(
+                    heads.get(title, "") + _details(claim, by_study[title], where)
+                    for title, where in told.items()
+                )
+                small = "" if heads else _small_print(claim, by_study[next(iter(told))])
                 parts.append(
                     f"<tr id='{claim.id}'><td><details><summary>{html.escape(claim.says)}"
-                    f"</summary>{details}</details>{_small_print(claim, found)}</td>{cells}</tr>"
+                    f"</summary>{details}</details>{small}</td>{cells}</tr>"
                 )
         parts.append("</tbody></table>")
     return HTML("".join(parts))
 
 
-def _legend() -> str:
+def _key() -> str:
     each = (f"<span class='verdict {_css(v)}'>{SIGNS[v]}</span> {v}" for v in VERDICTS)
     return f"<p class='ledger-key'>{' &nbsp; '.join(each)}</p>"
 
@@ -189,7 +416,7 @@ def _cell(claim: Claim, verdicts: Verdicts) -> str:
     return f"<td>{sign}{SIGNS[verdict]}</span><span class='unseen'>{verdict}</span></td>"
 
 
-def _details(claim: Claim, found: Verdicts) -> str:
+def _details(claim: Claim, found: Verdicts, where: str) -> str:
     about, rows = _of_claim(claim, found)
     lines = []
     if about["verdict"] == MISSING:
@@ -202,7 +429,7 @@ def _details(claim: Claim, found: Verdicts) -> str:
         lines.append(f"Brackets are 95 % intervals for {' and '.join(sorted(over))}.")
         lines.append(_hangs_on(claim, about))
     lines.append(
-        f"In the paper: {html.escape(claim.place)}. Shown on <a href='{claim.page}.html'>"
+        f"In the paper: {html.escape(claim.place)}. Shown on <a href='{where}{claim.page}.html'>"
         f"its page</a>; <code>make notebook NAME={claim.page} STUDY={found.about['study']}</code> "
         "makes that again."
     )
@@ -273,17 +500,6 @@ def stability(study: Study) -> Markdown:
         if not same[claim.id]
     ]
     return Markdown("\n".join(said))
-
-
-def hanging(study: Study) -> Markdown:
-    """What verdicts hang on, in a list."""
-    found = claims.of(study).verdicts.set_index("claim")
-    said = [
-        f"- *{claim.says}* {hangs}"
-        for claim in claims.ledger().claims
-        if (hangs := _hangs_on(claim, found.loc[claim.id]))
-    ]
-    return Markdown("\n".join(said) or "No verdict hangs on a setting that was tried.")
 
 
 def agreement(study: Study) -> list[str]:

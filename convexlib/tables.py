@@ -1,7 +1,7 @@
 """Study to tidy DataFrame: one function a question. Tables only join what was measured."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import combinations
 from typing import Any
@@ -74,6 +74,8 @@ _LIMITS = dict.fromkeys(
     (-1, 1),
 ) | {"joined_convexity": (0, 1)}
 
+_SOME_THREES = 5000  # that are enough to find some on which people and models part
+
 _ESTIMATE = [*statistics.Estimate._fields]
 _LAYER = ["id", "layer", "depth"]
 _BY_VARIANT = ["study", "variant", "measure"]
@@ -94,6 +96,13 @@ def style(study: Study) -> dict[str, Any]:
         "ceilings": {name: each.ceiling for name, each in pipeline.judged(study).sets.items()},
         "words": dict(study.stimuli.WORDS),
     }
+
+
+def style_of_several(several: Sequence[Study]) -> dict[str, Any]:
+    """The same for figures about several studies, in words that fit all of them."""
+    words = {"concept": "concept", "concepts": "concepts", "category": "class"}
+    words |= {"categories": "classes", "units": "units"}
+    return style(several[0]) | {"words": words, "ceilings": {}}
 
 
 @cache
@@ -180,6 +189,13 @@ def by_pooling(study: Study, table: Callable[[Study], pd.DataFrame]) -> pd.DataF
     return pd.concat(pooled, ignore_index=True)
 
 
+def of_several(several: Iterable[Study], table: Callable[[Study], pd.DataFrame]) -> pd.DataFrame:
+    """A table of each of several studies, one below the other, with the title of the study."""
+    return pd.concat(
+        [table(each).assign(title=each.file.title) for each in several], ignore_index=True
+    )
+
+
 def baselines(study: Study) -> pd.DataFrame:
     """What no training made, as `layer_means`: untrained models and plain features.
 
@@ -238,6 +254,25 @@ def layer_means(study: Study) -> pd.DataFrame:
     """
     keys = [*_model(study), "layer", "depth", "measure", "space"]
     return _over_seeds(layer_measures(study), keys)
+
+
+def by_family(study: Study) -> pd.DataFrame:
+    """Layers of the models of a family in a few steps of depth, so that sizes can be put together.
+
+    A layer counts at the nearest third of the depth; sizes count equally, and so do seeds.
+
+    Returns
+    -------
+    DataFrame
+        One row a family, variant, measure and depth (0, 1/3, 2/3 or 1), of the original space, with
+        the value and n, how many sizes it is a mean of.
+    """
+    means = layer_means(study).query("space == 'original'")
+    means = means.assign(depth=(3 * means["depth"]).round() / 3)
+    keys = ["study", "family", "variant", "measure"]
+    sizes = means.groupby([*keys, "model", "depth"], sort=False, as_index=False)["value"].mean()
+    grouped = sizes.groupby([*keys, "depth"], sort=False)["value"]
+    return grouped.agg(value="mean", n="size").reset_index().sort_values([*keys, "depth"])
 
 
 def convexity_and_accuracy(study: Study, *, of: str = "convexity") -> pd.DataFrame:
@@ -523,7 +558,8 @@ def parting(study: Study, *, n_threes: int = 12) -> pd.DataFrame:
     """Three objects each of which models and people find odd with the least alike shares.
 
     Of the first set of judgments; of models the last layer, at the temperature that fits it, and
-    means over all of a variant. Shares are compared by the Jensen-Shannon divergence.
+    means over all of a variant. Where no three were judged often, shares of models are how many
+    choose so. Shares are compared by the Jensen-Shannon divergence.
 
     Returns
     -------
@@ -533,6 +569,8 @@ def parting(study: Study, *, n_threes: int = 12) -> pd.DataFrame:
         is the odd one), divergence (of people and the mean of all models, in bits).
     """
     threes, counts, models = _told(study)
+    if models.empty or not len(threes):
+        threes, counts, models = _chosen(study)
     if models.empty:
         return pd.DataFrame(columns=["three", "name", "image", "source", "share", "divergence"])
     people = counts / counts.sum(axis=1, keepdims=True)
@@ -614,6 +652,25 @@ def _told(study: Study) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     table = _whose(study)
     table = table[table["id"].isin([*likely])]
     return threes, counts, table.assign(likely=[likely[model] for model in table["id"]])
+
+
+@cache
+def _chosen(study: Study) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """The same where each three was judged once or a few times, of some: what models choose."""
+    threes, counts = alignment.choice_counts(pipeline.judged(study).judgments.triplets)
+    some = np.random.default_rng(0).permutation(len(threes))[:_SOME_THREES]
+    threes, counts, found = threes[some], counts[some], {}
+    similarity = study.file.measures.similarity
+    for model in (model for model in study.models if model.counted):
+        layer = pipeline.last_layer(study, model)
+        if layer.is_finite():
+            options = {"similarity": similarity}
+            odd = alignment.odd_one_out_choices(layer.reference, threes, **options)
+            # Columns are pairs, in the order of those without the third, the second, the first.
+            found[model.id] = np.where(odd[:, None] < 0, 1 / 3, odd[:, None] == [2, 1, 0])
+    table = _whose(study)
+    table = table[table["id"].isin([*found])]
+    return threes, counts, table.assign(likely=[found[model] for model in table["id"]])
 
 
 def whose_judgments(study: Study, *, fewest: int = 20) -> pd.DataFrame:

@@ -32,9 +32,7 @@ collect_ignore = [] if find_spec("timm") else ["test_timm.py"]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs a run of the workflow or a browser is slow, wherever it stands."""
     for item in items:
-        if {"workflow", "letters_workflow", "run", "browser"} & {
-            *getattr(item, "fixturenames", ())
-        }:
+        if {"workflow", "both_workflow", "run", "browser"} & {*getattr(item, "fixturenames", ())}:
             item.add_marker("slow")
 
 
@@ -43,8 +41,9 @@ class Workflow:
     """The workflow as `make book` runs it, on the miniature study in a folder of its own."""
 
     folder: Path
-    study: Path = TINY
+    study: Path | str = TINY
     models: str = ""
+    site_name: str = "html"
 
     @property
     def results(self) -> Path:
@@ -52,7 +51,7 @@ class Workflow:
 
     @property
     def site(self) -> Path:
-        return self.folder / "html"
+        return self.folder / self.site_name
 
     @property
     def environment(self) -> dict[str, str]:
@@ -96,7 +95,7 @@ class Workflow:
 
     def stored(self, kind: str) -> dict[Path, int]:
         """Stored results of a kind, with the time at which each was written."""
-        store = self.results / self.study.stem
+        store = self.results / Path(self.study).stem
         written = {}
         # A folder may go while it is looked at: a run renames those that it has written.
         tops = [store / kind, *store.glob(f"{kind}-*")]
@@ -159,12 +158,12 @@ def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 
 
 @pytest.fixture(scope="session")
-def letters_workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """The letters in miniature, run from nothing to the rendered site."""
+def both_workflow(workflow: Workflow) -> Workflow:
+    """Both miniature studies in one site, the first from its results, the other from nothing."""
     data("letters")
-    workflow = Workflow(tmp_path_factory.mktemp("letters"), TINY_LETTERS)
-    workflow.run()
-    return workflow
+    both = Workflow(workflow.folder, f"{TINY} {TINY_LETTERS}", site_name="both")
+    both.run()
+    return both
 
 
 @pytest.fixture

@@ -277,7 +277,7 @@ def test_whatever_runs_when_a_result_is_written_counts(
 
 def test_a_notebook_depends_on_the_figures_that_it_draws() -> None:
     curves, space = (
-        dependencies.of_notebook(book._code_of(book._source(name)), data="colors").code
+        dependencies.of_notebook(book.code_of(book._source(name)), data="colors").code
         for name in ("layer_curves", "concept_space")
     )
     assert "convexlib.figures.curves" in curves
@@ -310,7 +310,7 @@ def fingerprints() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def before() -> Iterator[dict[str, str]]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(book, "_code_of", cache(book._code_of))
+        patch.setattr(book, "code_of", cache(book.code_of))
         yield fingerprints()
     dependencies.forget()
 
@@ -323,17 +323,19 @@ FITTED = {
 CARRIED = "measures/carried_over"  # fits transforms of its own
 PAGES = {"claims", "notebooks", "site"}
 NOT_PLAIN = {"not plain"}  # features that no model is needed for
-# Pages reach whatever makes results, but for the one that shows images and judgments alone.
+# Pages reach whatever makes results, but for those that show images and judgments alone or none.
 REACH_MODELS = {f"notebooks/{name}" for name in book.notebooks(studies.load(str(TINY)))}
-REACH_MODELS = REACH_MODELS - {"notebooks/colour_study"} | {"claims", "site"}
+REACH_MODELS -= {"notebooks/colour_study", "notebooks/convexity_by_hand"}
+REACH_MODELS |= {"claims", "site"}
 MEASURED = MEASURES | PAGES
-LEARNED = {"transforms", *MEASURED}
+LEARNED = {"transforms", "explorer", *MEASURED}
 SEEN = {"representations", *LEARNED}
 TRAINED = {"models", *SEEN, *NOT_PLAIN}
+OF_BEIT = {f"{name} of beit" for name in TRAINED - PAGES} | {"explorer", *PAGES}
 JUDGED = PAGES - {"notebooks"} | {
     f"notebooks/{name}"
     for name in book.notebooks(studies.load(str(TINY)))
-    if "cv.reports.verdicts" in book._source(name).read_text() or name == "what_holds"
+    if re.search(r"cv\.reports\.(verdicts|summary)\(", book._source(name).read_text())
 }
 
 EDITS = {
@@ -341,6 +343,7 @@ EDITS = {
     "measures.convexity of_space": {
         "measures/convexity",
         "measures/transformed_convexity",
+        "explorer",
         *PAGES,
     },
     "measures.lda _can_be_learned": {"measures/lda", *PAGES},
@@ -360,13 +363,12 @@ EDITS = {
     "data.colors human_triplets": {"judgments", *LEARNED},
     "data.things Stimuli.splits": set(),
     "data Human.load": {"judgments", *LEARNED},
-    "models.families.beit build": {f"{name} of beit" for name in TRAINED - PAGES} | PAGES,
-    "models.objectives MaskedTokens.forward": {f"{name} of beit" for name in TRAINED - PAGES}
-    | PAGES,
+    "models.families.beit build": OF_BEIT,
+    "models.objectives MaskedTokens.forward": OF_BEIT,
     "models.objectives NamedClasses.forward": TRAINED,
     "models.objectives Distillation.forward": REACH_MODELS,
     "models.alignet teach": REACH_MODELS,
-    "measures.few_shot rows": REACH_MODELS - {"notebooks/training"},
+    "measures.few_shot rows": REACH_MODELS - {"notebooks/training", "notebooks/odd_one_out"},
     "models.training train": TRAINED,
     "models.representations write": SEEN | NOT_PLAIN,
     "models.representations load": LEARNED,
@@ -380,10 +382,10 @@ EDITS = {
     "tables gains": JUDGED,
     "figures forest": {
         *("notebooks/concept_space", "notebooks/convexity_vs_alignment", "notebooks/probing"),
-        "notebooks/class_by_class",
+        *("notebooks/class_by_class", "notebooks/transform_effects"),
         "site",
     },
-    "store is_whole": PAGES,  # notebooks look for their tables
+    "store is_whole": {"explorer", *PAGES},  # notebooks look for their tables
     "study load": PAGES - {"claims"},
     "book _execute": PAGES - {"claims"},
     "book _render": {"site"},

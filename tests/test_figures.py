@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox
+from matplotlib.text import Text
 
 from convexlib import figures
 
@@ -59,12 +60,32 @@ def estimates(**columns: Any) -> pd.DataFrame:
     return table.assign(ci_low=0.2, ci_high=0.9, **columns)
 
 
+def is_baseline(line: Any) -> bool:
+    gid = line.get_gid() or ""
+    number = gid.removeprefix("cv:line-").partition(" ")[0]
+    return number.isdigit() and "baseline" in line.axes.figure.told["lines"][int(number)]
+
+
 def data_lines(ax: Axes) -> list[Any]:
-    return [line for line in ax.lines if not line.get_gid()]
+    known = [line for line in ax.lines if (line.get_gid() or "cv:").startswith("cv:")]
+    return [line for line in known if not is_baseline(line)]
+
+
+def baseline_lines(ax: Axes) -> list[Any]:
+    return [line for line in ax.lines if is_baseline(line)]
 
 
 def marks(ax: Axes) -> set[str]:
-    return {artist.get_gid() for artist in [*ax.lines, *ax.patches] if artist.get_gid()}
+    gids = {artist.get_gid() for artist in [*ax.lines, *ax.patches]} - {None}
+    return {gid for gid in gids if not gid.startswith("cv:")}
+
+
+def names_at_lines(figure: Figure) -> set[str]:
+    return {text.get_text() for ax in figure.axes for text in ax.texts}
+
+
+def xlabel(figure: Figure) -> str:
+    return figure.get_supxlabel() or figure.legends[0].get_title().get_text()
 
 
 def legend(figure: Figure) -> dict[str, Any]:
@@ -103,7 +124,7 @@ def test_facets_say_what_they_show_and_share_the_axis_of_their_measure() -> None
     assert {ax.get_ylabel() for ax in columns[1]} == {"order"}
     assert [ax.get_title(loc="left") for ax in columns[0]] == ["Oak", "elm"]
     assert all(len({ax.get_ylim() for ax in column}) == 1 for column in columns)
-    assert figure.legends[0].get_title().get_text() == "depth (layer / last layer)"
+    assert xlabel(figure) == xlabel(figure.phone()) == "depth (layer / last layer)"
 
 
 def test_facets_of_one_measure_share_one_axis_whatever_their_columns_are() -> None:
@@ -155,8 +176,18 @@ def test_forty_families_are_drawn() -> None:
     assert figures.scatter(table, x="depth", y="value", column="measure").axes
 
 
-def test_the_legend_names_sizes_and_variants_by_their_looks() -> None:
-    handles = legend(figures.curves(made_up()))
+def test_lines_carry_their_names_and_on_a_phone_a_legend_does() -> None:
+    figure = figures.curves(made_up())
+    assert not figure.legends
+    assert names_at_lines(figure) == {
+        f"{size} {variant}" for size in ("small", "big") for variant in ("plain", "fine-tuned")
+    }
+    figure.draw_without_rendering()
+    for ax in figure.axes[1::2]:  # the last of each row
+        extents = map(Text.get_window_extent, ax.texts)  # without the lines that lead to them
+        boxes = sorted(extents, key=lambda box: box.y0)
+        assert all(below.y1 <= above.y0 + 1 for below, above in pairwise(boxes))
+    handles = legend(figure.phone())
     assert [*handles] == ["small", "big", "plain", "fine-tuned"]
     assert [handles[name].get_marker() for name in ("small", "big")] == ["o", "s"]
     assert [handles[name].get_linestyle() for name in ("plain", "fine-tuned")] == ["--", "-"]
@@ -165,7 +196,9 @@ def test_the_legend_names_sizes_and_variants_by_their_looks() -> None:
 
 
 def test_a_level_has_its_look_also_where_others_are_missing() -> None:
-    handles = legend(figures.curves(made_up().query("variant == 'tuned' and size == 'big'")))
+    handles = legend(
+        figures.curves(made_up().query("variant == 'tuned' and size == 'big'")).phone()
+    )
     assert handles["fine-tuned"].get_linestyle() == "-"
     assert handles["big"].get_marker() == "s"
 
@@ -173,7 +206,8 @@ def test_a_level_has_its_look_also_where_others_are_missing() -> None:
 def test_models_of_the_reader_are_black_and_named_with_markers_of_their_own() -> None:
     table = pd.concat([made_up(), added("mine"), added("yours", "new")])
     figure = figures.curves(table)
-    handles = legend(figure)
+    assert {"mine", "yours"} <= names_at_lines(figure)
+    handles = legend(figure.phone())
     assert [to_hex(handles[name].get_color()) for name in ("mine", "yours")] == ["#000000"] * 2
     markers = {handle.get_marker() for handle in handles.values()}
     assert markers == {"o", "s", "D", "P"}
@@ -190,7 +224,7 @@ def test_what_is_behind_is_grey_and_has_no_band() -> None:
     assert len(greys) == 4
     assert {value for line in greys for value in line.get_ydata()} == {0.1}
     assert [to_hex(line.get_color()) for line in data_lines(ax)[:4]] == [GREY] * 4
-    assert [len(band.get_paths()) for band in ax.collections] == [0] * 4 + [1] * 4
+    assert len(ax.collections) == 4
 
 
 def test_columns_that_a_table_lacks_are_not_used() -> None:
@@ -198,7 +232,7 @@ def test_columns_that_a_table_lacks_are_not_used() -> None:
     figure = figures.curves(table, x="age", y="height", xlabel="years")
     (ax,) = figure.axes
     assert len(data_lines(ax)) == 1
-    assert (ax.get_ylabel(), figure.legends[0].get_title().get_text()) == ("height", "years")
+    assert (ax.get_ylabel(), xlabel(figure)) == ("height", "years")
 
 
 def test_several_columns_can_tell_lines_apart() -> None:
@@ -209,17 +243,53 @@ def test_several_columns_can_tell_lines_apart() -> None:
     assert [len(data_lines(ax)) for ax in figure.axes] == [4] * 4
 
 
+def test_the_page_is_told_what_each_line_shows() -> None:
+    table = made_up()
+    seeds = pd.concat([table.assign(seed=seed, value=table["value"] + seed) for seed in (0, 1)])
+    figure = figures.curves(table, seeds=seeds)
+    lines = figure.told["lines"]
+    assert len(lines) == 16 * 3
+    means = [line for line in lines if "seed" not in line]
+    for line, (_, curve) in zip(
+        means,
+        (
+            (None, rows)
+            for _, panel in table.groupby(["family", "measure"], sort=False)
+            for _, rows in panel.groupby("model", sort=False)
+        ),
+        strict=True,
+    ):
+        assert line["y"] == curve["value"].round(4).tolist()
+        assert line["low"] == curve["low"].round(4).tolist()
+    assert means[0]["name"] == "Oak small plain"
+    page = figures.html(figure)
+    for number, line in enumerate(lines):
+        hidden = ' style="display: none"' if "seed" in line else ""
+        assert page.count(f'data-cv="line-{number}"{hidden}>') == 2  # on a desk and on a phone
+    assert figures.html(figures.curves(table)).count("display: none") == 0
+
+
+def test_a_figure_says_what_is_seen_on_it() -> None:
+    assert "Oak small plain 0.30 to 0.50" in figures.curves(made_up()).alt
+    assert (
+        "closeness of leaves, plain: third 0.69 down to first 0.40"
+        in figures.forest(estimates(), row="part").alt
+    )
+    cloud = figures.scatter(made_up(), x="depth", y="value", column="measure")
+    assert "closeness of leaves: 24 points, correlation 1.00" in cloud.alt
+    page = figures.html(cloud)
+    assert page.count(f'aria-label="{cloud.alt}"') == 2
+
+
 def test_what_is_missing_is_said() -> None:
     nothing = made_up().head(0)
     (text,) = figures.curves(nothing, missing="There is no pair.").axes[0].texts
     assert text.get_text() == "There is no pair."
     partly = made_up().query("family != 'elm' or measure == 'order'")
     figure = figures.curves(partly, missing="not here")
-    assert [[text.get_text() for text in ax.texts] for ax in figure.axes[1:4]] == [
-        [],
-        ["not here"],
-        [],
-    ]
+    said = [[text.get_text() for text in ax.texts] for ax in figure.axes[:4]]
+    assert [texts == ["not here"] for texts in said] == [False, False, True, False]
+    assert len(figure.phone().axes) == 3  # what is empty has no room on a phone
     for figure in (
         figures.forest(estimates().head(0), row="part"),
         figures.scatter(nothing, x="depth", y="value", column="measure"),
@@ -312,8 +382,9 @@ def test_pictures_lie_where_the_table_says(n_panels: int) -> None:
     names = ["people", "oak", "ash"][:n_panels]
     table = pd.concat([points.assign(panel=name) for name in names])
     figure = figures.positions(table, in_order=True)
-    assert [ax.get_title(loc="left") for ax in figure.axes] == ["people", "Oak", "ash"][:n_panels]
-    for ax in figure.axes:
+    drawn = [ax for ax in figure.axes if ax.axison]
+    assert [ax.get_title(loc="left") for ax in drawn] == ["people", "Oak", "ash"][:n_panels]
+    for ax in drawn:
         assert [box.xy for box in boxes(ax)] == [(0, 1), (1, -2)]
         assert ax.get_xlim() == ax.get_ylim()
 
@@ -374,7 +445,7 @@ def test_baselines_are_grey_and_stand_in_their_rows_or_in_all() -> None:
     untrained = untrained.assign(variant="untrained", model="oak-untrained")
     plain = untrained.head(1).assign(family="pixels", variant="plain", model="pixels", value=0.3)
     figure = figures.curves(table, baselines=pd.concat([untrained, plain]))
-    drawn = {ax: [line for line in ax.lines if line.get_gid() == "baseline"] for ax in figure.axes}
+    drawn = {ax: baseline_lines(ax) for ax in figure.axes}
     counts = sorted(len(lines) for lines in drawn.values())
     assert counts == [0, 0, 1, 2]  # of the other measure; elm, where pixels are; oak
     for line in (line for lines in drawn.values() for line in lines):
@@ -382,8 +453,8 @@ def test_baselines_are_grey_and_stand_in_their_rows_or_in_all() -> None:
         if len({*line.get_ydata()}) == 1:
             assert set(line.get_ydata()) == {0.3}
             assert set(line.get_xdata()) == {table["depth"].min(), table["depth"].max()}
-    (legend,) = figure.legends
-    assert {"untrained", "pixels"} <= {text.get_text() for text in legend.get_texts()}
+    # Names stand at the ends of the last facet of each row, which here has no baseline.
+    assert {"untrained", "pixels"} <= {*legend(figure.phone())}
 
 
 def test_verdicts_have_a_sign_each_and_no_sign_where_none_was_made() -> None:

@@ -3,7 +3,9 @@
 They are those of the miniature studies; CONVEXLIB_SITE names one in the place of the first.
 """
 
+import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from convexlib import book
@@ -20,6 +23,8 @@ from convexlib.store import ROOT
 from tests.conftest import TINY, TINY_LETTERS, Workflow
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+BOTH = "both"
+TITLES = {path.stem: studies.load(str(path)).file.title for path in (TINY, TINY_LETTERS)}
 
 
 def pages(study: Path) -> list[str]:
@@ -29,8 +34,15 @@ def pages(study: Path) -> list[str]:
     return [page for page in every if page.startswith("book/") or page in notebooks]
 
 
-PAGES = {study.stem: pages(study) for study in (TINY, TINY_LETTERS)}
+PAGES = {
+    TINY.stem: pages(TINY),
+    BOTH: ["front", "across", *(f"{TINY_LETTERS.stem}/{name}" for name in pages(TINY_LETTERS))],
+}
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1400, "height": 900}
+
+
+def is_number(text: str) -> bool:
+    return bool(re.fullmatch(r"[\s\d.,%\u2212\[\]-]*\d[\s\d.,%\u2212\[\]-]*", text))
 
 
 class _Silent(SimpleHTTPRequestHandler):
@@ -49,7 +61,7 @@ def address(study: str, request: pytest.FixtureRequest) -> Iterator[str]:
     if study == TINY.stem and site:
         folder = Path(site).resolve()
     else:
-        fixture = {TINY.stem: "workflow", TINY_LETTERS.stem: "letters_workflow"}[study]
+        fixture = {TINY.stem: "workflow", BOTH: "both_workflow"}[study]
         workflow: Workflow = request.getfixturevalue(fixture)
         folder = workflow.site
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(folder)))
@@ -99,14 +111,15 @@ def test_a_page_is_whole(page: Page, address: str, name: str, viewport: dict[str
     page.set_viewport_size(viewport)
     page.goto(f"{address}/{name}.html", wait_until="networkidle")
 
-    assert page.locator("article h1").count() == 1
+    assert page.locator("h1").count() == 1
     broken = page.evaluate(
         """() => [...document.querySelectorAll('article img')]
             .filter(image => !image.complete || !image.naturalWidth).map(image => image.src)"""
     )
     nameless = page.evaluate(
-        """() => [...document.querySelectorAll('article img')]
-            .filter(image => (image.alt || '').length < 20).map(image => image.src)"""
+        """() => [...document.querySelectorAll('article .drawn [role=img]')]
+            .filter(image => (image.ariaLabel || '').length < 20)
+            .map(image => image.outerHTML.slice(0, 99))"""
     )
     width = page.evaluate("() => document.documentElement.scrollWidth")
     raw = sum(page.locator("article", has_text=mark).count() for mark in ("{glue:", "{{"))
@@ -117,28 +130,135 @@ def test_a_page_is_whole(page: Page, address: str, name: str, viewport: dict[str
     assert raw == 0
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("study", "name"),
+    [(study, name) for study in PAGES for name in PAGES[study]],
+    indirect=["study"],
+)
+def test_a_page_can_be_used_by_all(browser: Browser, address: str, name: str, scheme: str) -> None:
+    """By keyboard and screen reader, as far as axe can tell, and it is no heavy load."""
+    page = browser.new_page(viewport=DESK, color_scheme=scheme)
+    sizes: list[int] = []
+    page.on("response", lambda response: sizes.append(len(response.body())))
+    page.goto(f"{address}/{name}.html", wait_until="networkidle")
+    found = Axe().run(page).response["violations"]
+    grave = [
+        (each["id"], each["nodes"][0]["html"][:200])
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
+    page.close()
+    assert grave == []
+    assert sum(sizes) <= 1.5e6
+
+
 def test_figures_have_captions_and_all_code_is_under_one_fold(
     page: Page, address: str, study: str
 ) -> None:
     for name in PAGES[study]:
-        if not name.startswith("notebooks/"):
+        if "notebooks/" not in name:
             continue
         page.goto(f"{address}/{name}.html", wait_until="networkidle")
-        images = page.locator("article .cell_output img").count()
+        figures = page.locator("article figure :is(.drawn, .widget)").count()
+        within = page.locator("article figure .widget .drawn").count()
         captions = page.locator("article figure figcaption").count()
-        assert images == captions > 0
+        assert figures - within == captions, name
+        assert page.locator("article .cell_output :is(.drawn, .widget)").count() == figures
         # No code before the first figure: what is folded are claims and numbers.
         assert page.locator("article details.hide, article details pre").count() == 0
         assert page.locator("article .admonition.dropdown", has_text="Rerun this page").count() == 1
 
 
-def test_equations_are_set_without_a_network(page: Page, address: str) -> None:
-    page.goto(f"{address}/book/methods.html", wait_until="networkidle")
-    assert page.locator("mjx-container").count() > 5
+def test_a_page_begins_with_what_came_out_and_a_figure(
+    page: Page, address: str, study: str
+) -> None:
+    for name in PAGES[study]:
+        if "notebooks/" in name and page.goto(f"{address}/{name}.html"):
+            order = page.evaluate(
+                """() => [...document.querySelectorAll('article :is(h2, .finding, figure)')]
+                    .map(each => each.className.includes('finding') ? 'finding' : each.localName)"""
+            )
+            assert order[0] in ("finding", "figure"), name
+            cells = page.evaluate(
+                """() => [...document.querySelectorAll('article table:not(details *)')]
+                    .map(table => [...table.querySelectorAll('td')].map(cell => cell.innerText))"""
+            )
+            numbers = [sum(map(is_number, of_table)) for of_table in cells]
+            assert max(numbers, default=0) <= 8, name
 
 
-def test_the_search_finds_convexity(page: Page, address: str) -> None:
-    page.goto(f"{address}/search.html?q=convexity", wait_until="networkidle")
+def test_curves_tell_their_values_and_are_chosen_among(
+    page: Page, address: str, study: str
+) -> None:
+    folder = "" if study == TINY.stem else f"{TINY_LETTERS.stem}/"
+    page.goto(f"{address}/{folder}notebooks/layer_curves.html", wait_until="networkidle")
+    figure = page.locator("figure", has=page.locator(".choices"))
+    told = json.loads(figure.locator("script.told").text_content() or "")
+    number, line = next(
+        (number, line)
+        for number, line in enumerate(told["lines"])
+        if line.get("family") == "vit" and line.get("seed") == 1
+    )
+    shown = figure.locator(f".desk [data-cv='line-{number}']")
+    assert not shown.is_visible()
+    figure.locator("select").select_option("1")
+    assert shown.is_visible()
+    figure.scroll_into_view_if_needed()
+    box = shown.locator("path").bounding_box()
+    heights = line["y"]
+    top = heights[0] == max(heights)  # of its first point, in the box of the path
+    assert box
+    page.mouse.move(box["x"], box["y"] if top else box["y"] + box["height"])
+    note = figure.locator(".value-note")
+    assert note.is_visible()
+    assert f"at {line['x'][0]:.2f}" in note.inner_text()
+    figure.get_by_role("checkbox", name="ViT").uncheck()
+    assert not shown.is_visible()
+    figure.locator("details.values summary").click()
+    rows = figure.locator("details.values tbody tr").all_inner_texts()
+    assert rows
+    assert not any("ViT" in row and "untrained" not in row for row in rows)
+
+
+def test_figures_stand_still_without_scripts(browser: Browser, address: str, study: str) -> None:
+    for viewport, seen, hidden in ((DESK, ".desk", ".phone"), (PHONE, ".phone", ".desk")):
+        context = browser.new_context(viewport=viewport, java_script_enabled=False)
+        page = context.new_page()
+        for name in PAGES[study]:
+            page.goto(f"{address}/{name}.html")
+            for drawn in page.locator("article figure .drawn.twice").all():
+                assert drawn.locator(f"> {seen}").is_visible(), name
+                assert not drawn.locator(f"> {hidden}").is_visible(), name
+        context.close()
+
+
+def test_every_page_leads_to_the_same_page_of_the_other_study(
+    page: Page, address: str, study: str
+) -> None:
+    if study != BOTH:
+        pytest.skip("a site of one study has no other")
+    for name in PAGES[BOTH]:
+        page.goto(f"{address}/{name}.html")
+        links = page.locator("nav.editions a")
+        assert links.all_inner_texts() == ["All studies", *TITLES.values()]
+        page.get_by_label("Studies").get_by_text(TITLES[TINY.stem]).click()
+        inner = name.removeprefix(f"{TINY_LETTERS.stem}/")
+        same = inner in PAGES[TINY.stem]
+        assert page.url == f"{address}/{TINY.stem}/{inner}.html" if same else TINY.stem in page.url
+        page.wait_for_selector("h1")  # of the front of an edition, to which its index leads
+
+
+def test_equations_are_set_without_a_script(page: Page, address: str, study: str) -> None:
+    folder = "" if study == TINY.stem else f"{TINY_LETTERS.stem}/"
+    page.goto(f"{address}/{folder}book/methods.html", wait_until="networkidle")
+    assert page.locator("article math").count() > 5
+    assert page.locator("article", has_text="\\frac").count() == 0
+
+
+def test_the_search_finds_convexity(page: Page, address: str, study: str) -> None:
+    folder = "" if study == TINY.stem else f"{TINY_LETTERS.stem}/"
+    page.goto(f"{address}/{folder}search.html?q=convexity", wait_until="networkidle")
     page.wait_for_selector("#search-results li a")
     found = page.locator("#search-results li a").evaluate_all("links => links.map(a => a.href)")
     assert any("layer_curves" in link for link in found)
