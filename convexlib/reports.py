@@ -75,15 +75,15 @@ def strip(study: Study, *, where: str = "") -> HTML:
 
 
 def sureness(study: Study) -> HTML:
-    """How many verdicts stand whatever setting is taken, in a sentence."""
+    """How many verdicts stand whatever setting is taken and from other seeds, in sentences."""
     found = claims.of(study).verdicts
     decided = found[found["verdict"].isin([HOLDS, FAILS])]
     sure = (decided["unsure"] == "") & (decided["turned"] == "")
-    turned = (found["turned"] != "").sum()
+    turned, by_run = (found["turned"] != "").sum(), _by_run(study)
     return HTML(
         f"<p>Of the {len(decided)} claims that hold or fail, {sure.sum()} do so by every setting "
         f"that was tried. Of the undecided, {turned} {'is' if turned == 1 else 'are'} so because "
-        "another setting gives the opposite.</p>"
+        f"another setting gives the opposite. {'' if by_run.empty else _of_runs(by_run)}</p>"
     )
 
 
@@ -102,7 +102,7 @@ def finding(study: Study, page: str) -> HTML:
             about, rows = _of_claim(claim, found)
             if about["verdict"] != MISSING:
                 sentence = getattr(claim.finding, about["verdict"])
-                numbers = _numbers(claim, rows, most=2)
+                numbers = " ".join([_numbers(claim, rows, most=2), *_caveats(claim, about)])
                 said.append(f"{html.escape(sentence)} <span>{numbers}</span>")
     return opening(" ".join(said) or NOTHING)
 
@@ -188,7 +188,7 @@ def of_poolings(study: Study) -> HTML:
             turned = both.apply(lambda row: {*row} == {HOLDS, FAILS}, axis=1).sum()
             same = (both[AS_IT_IS] == both[name]).sum()
             said.append(
-                f"By the {POOLINGS[pooling]}, {same} of {len(both)} verdicts are the same, and "
+                f"Pooled by {POOLINGS[pooling]}: {same} of {len(both)} verdicts are the same, "
                 f"{turned} turn into their opposite."
             )
     return opening(" ".join(said) or NOTHING)
@@ -338,6 +338,12 @@ def _hangs_on(claim: Claim, about: pd.Series) -> str:
         said.append(f"It turns with: {about['turned']}.")
     if about["unsure"]:
         said.append(f"Not sure with: {about['unsure']}.")
+    return " ".join([*said, *_caveats(claim, about)])
+
+
+def _caveats(claim: Claim, about: pd.Series) -> list[str]:
+    """What must be said with a verdict, wherever it is said."""
+    said = []
     decided = about["verdict"] in (HOLDS, FAILS)
     if decided and about["joined"] not in ("", about["verdict"]):
         said.append("It rests on pairs that no path joins: without them it is not so.")
@@ -345,7 +351,7 @@ def _hangs_on(claim: Claim, about: pd.Series) -> str:
     says_that_something_is = any(test.kind in ("above", "below", "beyond") for test in claim.tests)
     if says_that_something_is and about["verdict"] == about["null"] == HOLDS:
         said.append("It holds for shuffled labels, too, and so says nothing of people.")
-    return " ".join(said)
+    return said
 
 
 def margins() -> Markdown:
@@ -480,26 +486,33 @@ def settings(study: Study) -> pd.DataFrame:
 
 def stability(study: Study) -> Markdown:
     """Which verdicts are the same in all runs, in words."""
-    table = claims.stability(study)
-    if table.empty:
+    by_run = _by_run(study)
+    if by_run.empty:
         return Markdown("This study was not run from other seeds or on other machines.")
-    runs = [name for name in table["run"].unique() if name != AS_IT_IS]
-    by_run = table.pivot(index="claim", columns="run", values="verdict")
     order = [claim for claim in claims.ledger().claims if claim.id in by_run.index]
-    same = by_run.eq(by_run.iloc[:, 0], axis=0).all(axis=1)
-    opposite = by_run.isin([HOLDS]).any(axis=1) & by_run.isin([FAILS]).any(axis=1)
-    said = [
-        f"Of {len(by_run)} verdicts, {same.sum()} are the same in all runs "
-        f"({', '.join(runs)}); {opposite.sum()} turn into their opposite.",
-        "",
-    ]
+    said = [_of_runs(by_run), ""]
     said += [
         f"- *{claim.says}* "
         + "; ".join(f"{run}: {verdict}" for run, verdict in by_run.loc[claim.id].items())
         for claim in order
-        if not same[claim.id]
+        if len({*by_run.loc[claim.id]}) > 1
     ]
     return Markdown("\n".join(said))
+
+
+def _by_run(study: Study) -> pd.DataFrame:
+    """Verdicts: a row a claim, a column a run."""
+    return claims.stability(study).pivot(index="claim", columns="run", values="verdict")
+
+
+def _of_runs(by_run: pd.DataFrame) -> str:
+    runs = ", ".join(name for name in by_run if name != AS_IT_IS)
+    same = by_run.eq(by_run.iloc[:, 0], axis=0).all(axis=1)
+    opposite = by_run.isin([HOLDS]).any(axis=1) & by_run.isin([FAILS]).any(axis=1)
+    return (
+        f"Of {len(by_run)} verdicts, {same.sum()} are the same in all runs ({runs}); "
+        f"{opposite.sum()} turn into their opposite."
+    )
 
 
 def agreement(study: Study) -> list[str]:

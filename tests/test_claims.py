@@ -391,7 +391,8 @@ def test_runs_from_other_seeds_are_told_apart_by_what_they_turn(
     runs = pd.DataFrame({"claim": "a", "verdict": [HOLDS, FAILS], "run": ["seeds 3", "AVX2"]})
     runs.to_csv(released / claims.STABILITY, index=False)
     said = reports.stability(study).data
-    assert "Of 1 verdicts, 0 are the same in all runs (seeds 3, AVX2); 1 turn" in said
+    assert "Of 1 verdicts, 0 are the same in all runs (AVX2, seeds 3); 1 turn" in said
+    assert "0 are the same in all runs" in reports.sureness(study).data
     assert f"{AS_IT_IS}: holds" in said
     runs.assign(verdict=HOLDS).to_csv(released / claims.STABILITY, index=False)
     assert "1 are the same in all runs" in reports.stability(study).data

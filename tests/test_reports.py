@@ -46,6 +46,15 @@ def test_each_page_with_claims_begins_with_a_sentence_by_the_verdict(
     assert "0.30 [0.10, 0.50]" in said
 
 
+def test_what_holds_for_shuffled_labels_is_not_said_without_that(
+    study: studies.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = a_run(HOLDS)
+    run.verdicts["null"] = HOLDS
+    monkeypatch.setattr(claims, "of", lambda _: run)
+    assert "says nothing of people" in reports.finding(study, "concept_space").data
+
+
 def test_what_cannot_be_tested_is_said(
     study: studies.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
