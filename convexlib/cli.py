@@ -191,7 +191,9 @@ def run(
             store.remove(result)
         jobs = store.jobs(book.site(study))
         if all(store.receipt(name, job.results).exists() for name, job in jobs.items()):
-            typer.echo(f"{study.file.title}: all results are stored and whole, nothing to be done")
+            typer.echo(
+                f"Nothing to be done for {study.file.title}: all results are stored and whole"
+            )
         else:
             _workflow(study, cores, folder)
     editions.publish(several, site)

@@ -216,6 +216,7 @@ def test_curves_tell_their_values_and_are_chosen_among(
     figure.get_by_role("checkbox", name="ViT").uncheck()
     assert not shown.is_visible()
     figure.locator("details.values summary").click()
+    figure.locator("details.values tbody tr").first.wait_for()
     rows = figure.locator("details.values tbody tr").all_inner_texts()
     assert rows
     assert not any("ViT" in row and "untrained" not in row for row in rows)
