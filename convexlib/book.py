@@ -34,7 +34,7 @@ _FEW_CONCEPTS = 40  # a row of a figure each
 _PATIENCE = 300  # seconds for a kernel to start, on a machine that is busy
 _ICON_SCRIPT = re.compile(r"<(?:script|link)\b[^>]*/fontawesome\.js[^>]*>(?:</script>)?")
 _PRINTED_TITLE = re.compile(r'(id="jb-print-docs-body"[^>]*>\s*)<h1>(.*?)</h1>', flags=re.DOTALL)
-RENDERERS = ("jupyter-book", "sphinx", "sphinx-book-theme")
+_RENDERERS = ("jupyter-book", "sphinx", "sphinx-book-theme")
 
 
 def begin(study: str, **choice: Any) -> Study:
@@ -267,15 +267,19 @@ def draw_card(several: Sequence[Study], path: Path) -> None:
     figures.card(means, path, title=title)
 
 
+def rendered_from(*names: str) -> dict[str, Any]:
+    """What a site depends on besides its notebooks: files of the project, and libraries."""
+    sources = [path for name in names for path in _files(ROOT / name)]
+    return {
+        "files": [(str(path.relative_to(ROOT)), store.of_files([path])) for path in sources],
+        "libraries": dependencies.of_libraries(*_RENDERERS),
+    }
+
+
 @cache
 def site(study: Study) -> Result:
     """The rendered site: what all else is made for."""
-    sources = [path for name in _SOURCES for path in _files(ROOT / name)]
-    by = {
-        "files": [(str(p.relative_to(ROOT)), store.of_files([p])) for p in sources],
-        "libraries": dependencies.of_libraries(*RENDERERS),
-        "stimuli": study.stimuli.model_dump(mode="json"),
-    }
+    by = rendered_from(*_SOURCES) | {"stimuli": study.stimuli.model_dump(mode="json")}
     return Result(
         f"{study.name}/site",
         _render,

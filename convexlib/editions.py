@@ -105,16 +105,9 @@ def common(several: Sequence[Study]) -> Result:
     names = [study.name for study in several]
     found = sorted(_COMMON.glob("*.md"), key=lambda path: (path.stem != "front", path.stem))
     pages = {path.stem: executed(several, path) for path in found}
-    sources = [path for path in _sources() if path.is_file()]
-    by = {
-        "files": [(str(path.relative_to(ROOT)), store.of_files([path])) for path in sources],
-        "libraries": dependencies.of_libraries(*book.RENDERERS),
-    }
-    inputs = {
-        "several": Known(several, by=[study.choice["study"] for study in several]),
-        "notebooks": pages,
-        "sources": Known(sources, by=by),
-    }
+    chosen = [study.choice["study"] for study in several]
+    by = {"studies": chosen, **book.rendered_from("_config.yml", "book")}
+    inputs = {"several": Known(several, by=by), "notebooks": pages}
     return Result(f"{'-'.join(names)}/common", _render, inputs)
 
 
@@ -152,13 +145,7 @@ def _execute(folder: Path, *, studies: Sequence[str], source: Path, measures: An
     book.run(notebook, path, {"studies": [*studies]}, command=command)
 
 
-def _sources() -> list[Path]:
-    return [ROOT / "_config.yml", *(p for p in sorted((ROOT / "book").rglob("*")) if p.is_file())]
-
-
-def _render(
-    folder: Path, *, several: Sequence[Study], notebooks: Mapping[str, Path], sources: Any
-) -> None:
+def _render(folder: Path, *, several: Sequence[Study], notebooks: Mapping[str, Path]) -> None:
     with tempfile.TemporaryDirectory() as work:
         source = Path(work, "source")
         (source / "book").mkdir(parents=True)

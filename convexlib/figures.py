@@ -903,8 +903,6 @@ def _label_lines(
     """
     keys = [key for key in ("_hue", "_marker", "_style") if len(drawn[key].unique()) > 1]
     keys = [key for key in keys if hues or key != "_hue"]
-    if len({str(look["color"]) for look in drawn["_look"]}) > 1 and not hues and row not in drawn:
-        return False
     ends: dict[Axes, list[tuple[float, str, str]]] = {}
     for ax, panel, _ in facets:
         if ax.get_subplotspec().is_last_col() and len(panel):

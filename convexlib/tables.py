@@ -649,9 +649,7 @@ def _told(study: Study) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
             threes, counts, found = told(layer, triplets)
             if np.isfinite(found).all():
                 likely[model.id] = found
-    table = _whose(study)
-    table = table[table["id"].isin([*likely])]
-    return threes, counts, table.assign(likely=[likely[model] for model in table["id"]])
+    return threes, counts, _with(likely, study)
 
 
 @cache
@@ -660,17 +658,22 @@ def _chosen(study: Study) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     threes, counts = alignment.choice_counts(pipeline.judged(study).judgments.triplets)
     some = np.random.default_rng(0).permutation(len(threes))[:_SOME_THREES]
     threes, counts, found = threes[some], counts[some], {}
-    similarity = study.file.measures.similarity
     for model in (model for model in study.models if model.counted):
         layer = pipeline.last_layer(study, model)
         if layer.is_finite():
-            options = {"similarity": similarity}
-            odd = alignment.odd_one_out_choices(layer.reference, threes, **options)
+            odd = alignment.odd_one_out_choices(
+                layer.reference, threes, similarity=layer.similarity
+            )
             # Columns are pairs, in the order of those without the third, the second, the first.
             found[model.id] = np.where(odd[:, None] < 0, 1 / 3, odd[:, None] == [2, 1, 0])
+    return threes, counts, _with(found, study)
+
+
+def _with(likely: Mapping[str, np.ndarray], study: Study) -> pd.DataFrame:
+    """What is known of each of these models, with how likely it holds each pair."""
     table = _whose(study)
-    table = table[table["id"].isin([*found])]
-    return threes, counts, table.assign(likely=[found[model] for model in table["id"]])
+    table = table[table["id"].isin([*likely])]
+    return table.assign(likely=[likely[model] for model in table["id"]])
 
 
 def whose_judgments(study: Study, *, fewest: int = 20) -> pd.DataFrame:

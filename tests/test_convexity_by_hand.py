@@ -3,22 +3,20 @@
 import json
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 import convexlib as cv
 from convexlib.store import ROOT
 from convexlib.widgets import convexity_by_hand as widget
 from convexlib.widgets.convexity_by_hand import ARRANGEMENTS, HEIGHT, LABELS, LETTERS, WIDTH
+from tests.servers import served
 
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1200, "height": 900}
 SIDE, ISLAND, CLUSTERS, INSIDE = ARRANGEMENTS
@@ -155,11 +153,6 @@ def test_the_script_gets_the_arrangements() -> None:
 # In a browser.
 
 
-class _Silent(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of a site with nothing but the widget."""
@@ -172,20 +165,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/notebooks/page.html"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield browser
-        browser.close()
+    with served(folder) as address:
+        yield f"{address}/notebooks/page.html"
 
 
 Open = Callable[..., Page]

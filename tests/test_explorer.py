@@ -3,11 +3,8 @@
 import base64
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from heapq import heappop, heappush
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 import convexlib as cv
 from convexlib import pipeline, tables
@@ -26,6 +23,7 @@ from convexlib.data import colors
 from convexlib.store import ROOT
 from convexlib.study import Model, Study
 from convexlib.widgets import explorer, mount
+from tests.servers import served
 
 WORDS = {
     "concept": "letter",
@@ -343,31 +341,18 @@ def test_the_page_begins_with_what_can_be_seen(vits_shown: Study) -> None:
 # The widget.
 
 
-class _Silent(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield browser
-        browser.close()
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    with served(tmp_path / "site") as address:
+        yield address
 
 
 @pytest.fixture
-def opened(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
+def opened(browser: Browser, address: str, tmp_path: Path) -> Iterator[Callable[..., Page]]:
     """Opens a page with a widget; in the end there was no complaint, and nothing was asked for
     elsewhere."""
     problems: list[str] = []
     contexts = []
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(_Silent, directory=str(tmp_path / "site"))
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
 
     def open_page(html: str, *, from_disk: bool = False, **options: Any) -> Page:
         static = tmp_path / "site" / "_static"
@@ -396,8 +381,6 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
     yield open_page
     for context in contexts:
         context.close()
-    server.shutdown()
-    server.server_close()
     assert problems == []
 
 

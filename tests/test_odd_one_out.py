@@ -4,11 +4,9 @@ import base64
 import json
 import re
 import shutil
-import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 from scipy import stats
 
 import convexlib as cv
@@ -26,6 +24,7 @@ from convexlib.models.representations import load, n_layers
 from convexlib.store import ROOT
 from convexlib.study import ADDED, Model, Study
 from convexlib.widgets import odd_one_out
+from tests.servers import served
 
 STATIC = ROOT / "book" / "_static"
 SIZES = {"desk": {"width": 1200, "height": 900}, "phone": {"width": 390, "height": 844}}
@@ -194,20 +193,6 @@ def test_of_many_judgments_the_shares_are_known(
 # ---- In the browser ----
 
 
-class _Silent(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield browser
-        browser.close()
-
-
 class Site:
     """A page with the widget, as a book has it, and what it was given."""
 
@@ -216,17 +201,14 @@ class Site:
         (folder / "notebooks").mkdir(parents=True)
         (folder / "notebooks" / "page.html").write_text(_PAGE.format(html), encoding="utf-8")
         shutil.copytree(STATIC, folder / "_static")
-        handler = partial(_Silent, directory=str(folder))
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.address = f"http://127.0.0.1:{self.server.server_port}"
+        self.open = ExitStack()
+        self.address = self.open.enter_context(served(folder))
 
     def url(self, seed: int | None = 7) -> str:
         return f"{self.address}/notebooks/page.html" + (f"#seed={seed}" if seed else "")
 
     def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self.open.close()
 
 
 @pytest.fixture

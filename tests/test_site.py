@@ -6,21 +6,19 @@ They are those of the miniature studies; CONVEXLIB_SITE names one in the place o
 import json
 import os
 import re
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from convexlib import book
 from convexlib import study as studies
 from convexlib.store import ROOT
 from tests.conftest import TINY, TINY_LETTERS, Workflow
+from tests.servers import served
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 BOTH = "both"
@@ -45,11 +43,6 @@ def is_number(text: str) -> bool:
     return bool(re.fullmatch(r"[\s\d.,%\u2212\[\]-]*\d[\s\d.,%\u2212\[\]-]*", text))
 
 
-class _Silent(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module", params=[*PAGES])
 def study(request: pytest.FixtureRequest) -> str:
     return request.param
@@ -64,20 +57,8 @@ def address(study: str, request: pytest.FixtureRequest) -> Iterator[str]:
         fixture = {TINY.stem: "workflow", BOTH: "both_workflow"}[study]
         workflow: Workflow = request.getfixturevalue(fixture)
         folder = workflow.site
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield browser
-        browser.close()
+    with served(folder) as address:
+        yield address
 
 
 @pytest.fixture

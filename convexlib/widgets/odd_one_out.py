@@ -6,7 +6,6 @@ from io import BytesIO
 from itertools import cycle
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
@@ -50,7 +49,6 @@ def widget(study: Study) -> HTML:
     """
     threes, odd = draw(study)
     still = figures.odd_shares(_some(study, threes, odd))
-    plt.close(still)  # or a notebook shows it again
     alt = (
         f"{min(_STILL, len(threes))} panels of three {study.stimuli.WORDS['concepts']} each, with "
         "a bar below each for the share of people who found it the odd one out."
