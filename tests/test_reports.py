@@ -1,12 +1,14 @@
 """What pages say: sentences with numbers of a run, and tables under folds."""
 
+import base64
+import io
 import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from convexlib import claims, reports
+from convexlib import claims, pipeline, reports
 from convexlib import study as studies
 from convexlib.claims import FAILS, HOLDS, MISSING, UNDECIDED, Verdicts
 from convexlib.store import ROOT
@@ -100,3 +102,17 @@ def test_a_fold_hides_its_numbers_and_says_what_they_are() -> None:
     assert "a&lt;b" in said
     assert "\u22120.12" in said
     assert "1,200" in said
+
+
+def test_what_people_judged_can_be_taken_from_the_page(vits: studies.Study) -> None:
+    said = reports.download(vits).data
+    names = re.findall(r"download='([^']+)'", said)
+    tables = [
+        pd.read_csv(io.BytesIO(base64.b64decode(content)), compression="gzip")
+        for content in re.findall(r"base64,([^']+)'", said)
+    ]
+    assert names == ["tiny-Ekman-choices.csv.gz", "tiny-Ekman-similarities.csv.gz"]
+    choices, similarities = tables
+    n_triplets = len(pipeline.judged(vits).judgments.triplets)
+    assert choices[["one is odd", "two is odd", "three is odd"]].to_numpy().sum() == n_triplets
+    assert len(similarities) == 14 * 13 / 2
