@@ -1,6 +1,6 @@
 """What a GPU does against the CPU beside it, and whether both say the same.
 
-Prints a line each; without a GPU, what the CPU takes. Sizes are those of the study of THINGS. The
+Prints a table; without a GPU, what the CPU takes. Sizes are those of the study of THINGS. The
 page on speed shows what `python -m benchmarks.gpu > book/_static/gpu.txt` wrote.
 """
 
@@ -42,7 +42,9 @@ def main() -> None:
     gpu = devices.best()
     here = [gpu, CPU] if gpu != CPU and "gpu" not in sys.argv else [gpu]
     name = torch.cuda.get_device_name() if gpu != CPU else "no GPU"
-    print(f"{name}, {len(os.sched_getaffinity(0))} cores, PyTorch {torch.__version__}", flush=True)
+    n_cores = len(os.sched_getaffinity(0))
+    print(f"Measured with {name}, {n_cores} processor cores, PyTorch {torch.__version__}.\n")
+    print("| work | GPU | CPU | both compared |\n|---|---|---|---|", flush=True)
     for work in (fits_and_measures, neighbors, extraction, students):
         work(here)
 
@@ -51,35 +53,30 @@ def fits_and_measures(here: list[torch.device]) -> None:
     layer, options = layer_of_things(), Transform(lmbda=0.1, n_folds=3)
     with on(here[0]):
         layers.fit_all(layer, options)  # the first use of a GPU sets it up
-    found = [
-        timed(f"twelve fits, {N_OBJECTS} x {N_FEATURES}, {N_TRIPLETS:,} triplets", device, fit)
-        for device in here
-        for fit in [lambda: layers.fit_all(layer, options)]
-    ]
+    found, times = timed(here, lambda: layers.fit_all(layer, options))
     with on(here[0]):
-        print(f"  the same twice: {same(found[0], layers.fit_all(layer, options))}")
-    if len(found) > 1:
-        print(f"  GPU and CPU: {differences(*found)}", flush=True)
+        is_same = same(found[0], layers.fit_all(layer, options))
+    said = [f"the same twice: {is_same}", *([differences(*found)] if len(found) > 1 else [])]
+    work = f"twelve fits, {N_OBJECTS} x {N_FEATURES}, {N_TRIPLETS:,} triplets"
+    line(work, times, "; ".join(said))
     fitted = layer._replace(fits=layers.load_fits(found[0], layer.human, options))
     for each in measures.of_every_model():
         rows = import_module(f"convexlib.measures.{each}").rows
         for device in here:
             with on(device):
                 list(rows(fitted))  # compiled
-        tables = [timed(each, device, lambda rows=rows: list(rows(fitted))) for device in here]
-        if len(tables) > 1:
-            values = [np.array([row.value for row in table]) for table in tables]
-            apart = np.nanmax(abs(values[0] - values[1]), initial=0)
-            print(f"  at most {apart:.1e} apart", flush=True)
+        tables, times = timed(here, lambda rows=rows: list(rows(fitted)))
+        values = [np.array([row.value for row in table]) for table in tables]
+        apart = np.nanmax(abs(values[0] - values[-1]), initial=0)
+        line(f"measure: {each.replace('_', ' ')}", times, f"at most {apart:.1e} apart")
 
 
 def neighbors(here: list[torch.device]) -> None:
     X = np.random.default_rng(0).standard_normal((N_IMAGES, N_WIDE), dtype=np.float32)
     neighbor_graph(X[:5000])
-    work = f"neighbours, {N_IMAGES} x {N_WIDE}"
-    found = [timed(work, device, lambda: neighbor_graph(X)) for device in here]
-    if len(found) > 1:
-        print(f"  the same: {(found[0] != found[1]).nnz == 0}", flush=True)
+    found, times = timed(here, lambda: neighbor_graph(X))
+    is_same = (found[0] != found[-1]).nnz == 0
+    line(f"neighbours, {N_IMAGES:,} x {N_WIDE}", times, f"the same: {is_same}")
 
 
 def extraction(here: list[torch.device]) -> None:
@@ -97,19 +94,26 @@ def extraction(here: list[torch.device]) -> None:
                 forward(model, pixels, precision, 1)
                 start = time.perf_counter()
                 forward(model, pixels, precision, n_files // BATCH)
-                print(f"bare forward passes, {precision}: {rate(n_files, start)}", flush=True)
+                line(f"ViT-B/16, bare forward passes, {precision}", [rate(n_files, start)])
             start = time.perf_counter()
             out = folder / precision
             representations.extract(folder / "vit", files, out, precision=precision)
-            print(f"extraction from files, {precision}: {rate(n_files, start)}", flush=True)
+            line(f"ViT-B/16, extraction from files, {precision}", [rate(n_files, start)])
         if len(here) > 1:
             some = ImageFiles(files.paths[:BATCH])
             with on(CPU):
+                start = time.perf_counter()
                 there = representations.extract(folder / "vit", some)
+                on_cpu = rate(BATCH, start)
             for precision in ("single", "mixed"):
                 last = representations.load(folder / precision, 12)[:BATCH]
                 apart = abs(last - there[12]).max() / there[12].std()
-                print(f"  {precision} and a CPU: {apart:.1e} of the standard deviation")
+                said = f"last layer at most {apart:.1e} standard deviations apart"
+                line(
+                    f"the same, {BATCH} files in single on the CPU, {precision} on the GPU",
+                    ["", on_cpu],
+                    said,
+                )
 
 
 def students(here: list[torch.device]) -> None:
@@ -124,11 +128,10 @@ def students(here: list[torch.device]) -> None:
         run._one_step(batches[0])
         start = time.perf_counter()
         losses = [run._one_step(batch) for batch in batches]
-        print(
-            f"steps of a student, ViT-B/16, {BATCH_OF_TRIPLETS} triplets of 64 images, {precision}:"
-            f" {n_steps / (time.perf_counter() - start):.2f} a second, loss {losses[0]:.4f} to "
-            f"{losses[-1]:.4f}",
-            flush=True,
+        line(
+            f"steps of a student, ViT-B/16, {BATCH_OF_TRIPLETS} triplets of 64 images, {precision}",
+            [f"{n_steps / (time.perf_counter() - start):.2f} a second"],
+            f"loss {losses[0]:.3f} to {losses[-1]:.3f}",
         )
 
 
@@ -183,12 +186,22 @@ def on(device: torch.device) -> Iterator[None]:
     devices._best = chosen
 
 
-def timed(work: str, device: torch.device, function: Callable[[], Any]) -> Any:
-    with on(device):
-        start = time.perf_counter()
-        found = function()
-    print(f"{work}, {device.type}: {time.perf_counter() - start:.2f} s", flush=True)
-    return found
+def timed(here: list[torch.device], function: Callable[[], Any]) -> tuple[list[Any], list[str]]:
+    """What a function gives on each device, and how long it takes."""
+    found, times = [], []
+    for device in here:
+        with on(device):
+            start = time.perf_counter()
+            found.append(function())
+        times.append(f"{time.perf_counter() - start:.2f} s")
+    return found, times
+
+
+def line(work: str, times: list[str], said: str = "") -> None:
+    """A row of the table; none of what a layer such as this has nothing of."""
+    if {*times} == {"0.00 s"}:
+        return
+    print(f"| {' | '.join([work, *times, *[''] * (2 - len(times)), said])} |", flush=True)
 
 
 def rate(n_images: int, start: float) -> str:

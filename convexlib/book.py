@@ -407,6 +407,9 @@ def _assemble(study: Study, source: Path, executed: dict[str, Path]) -> None:
     for part in contents["parts"]:
         part["chapters"] = [c for c in part["chapters"] if c["file"] not in left_out]
     (source / "_toc.yml").write_text(yaml.safe_dump(contents, sort_keys=False), encoding="utf-8")
+    config = yaml.safe_load((source / "_config.yml").read_text(encoding="utf-8"))
+    config["title"] += f": {study.file.title}"
+    (source / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
 def _for_study(study: Study, source: Path) -> nbformat.NotebookNode:
@@ -415,6 +418,7 @@ def _for_study(study: Study, source: Path) -> nbformat.NotebookNode:
 
     words = {
         **study.stimuli.WORDS,
+        "title": study.file.title,
         "bands": _bands(study),
         "n_models": str(tables.n_models(study)),
         "pooling": POOLINGS[study.file.measures.pooling],

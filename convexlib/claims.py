@@ -6,7 +6,7 @@ and never at a p-value. What is judged is stored, with each of the settings that
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -62,7 +62,7 @@ _TABLES = {
 }
 _OF_STUDENTS = ("level_contrasts", "outcome_gains")
 _KINDS = ("above", "below", "not_above", "within", "beyond")
-_ROW = ["claim", "test", "part", "value", "ci_low", "ci_high", "n", "verdict"]
+_ROW = ["claim", "test", "premise", "part", "value", "ci_low", "ci_high", "n", "verdict"]
 
 
 class _Entry(BaseModel):
@@ -86,6 +86,10 @@ class Test(_Entry):
         One of them: the margin; see `judged`.
     published : float, optional
         The number that the paper has.
+    premise : bool
+        Whether the claim speaks of what comes with this; where this fails, it says nothing.
+    at_least : int
+        How many rows there must be.
     """
 
     __test__ = False  # pytest takes it for one of its own
@@ -102,6 +106,8 @@ class Test(_Entry):
     within: float | None = Field(None, gt=0)
     beyond: float | None = Field(None, gt=0)
     published: float | None = None
+    premise: bool = False
+    at_least: int = Field(1, ge=1)
 
     @model_validator(mode="after")
     def _one_kind_of_a_known_table(self) -> "Test":
@@ -145,6 +151,13 @@ class Claim(_Entry):
     finding: Finding | None = None
     tests: tuple[Test, ...] = Field(min_length=1)
 
+    @property
+    def needs_more_than_chance(self) -> bool:
+        """Whether it says that something is: that it holds for a null, too, then speaks against it.
+        Of what is claimed not to be, a null says nothing."""
+        own = (test for test in self.tests if not test.premise)
+        return any(test.kind in ("above", "below", "beyond") for test in own)
+
 
 class Paper(_Entry):
     """How a paper is cited, and what it is called here."""
@@ -153,12 +166,20 @@ class Paper(_Entry):
     title: str
 
 
+class Table(_Entry):
+    """What the numbers of a table are, in parts with columns in braces, and what else their
+    intervals hold for."""
+
+    says: str
+    over: str
+
+
 class Ledger(_Entry):
-    """All claims; `over` says what else the intervals of a table hold for, `margins` what for."""
+    """All claims, the tables that they are tested by, and what each margin is for."""
 
     margins: dict[float, str]
     papers: dict[str, Paper]
-    over: dict[str, str]
+    tables: dict[str, Table]
     claims: tuple[Claim, ...]
 
     @model_validator(mode="after")
@@ -174,8 +195,8 @@ class Ledger(_Entry):
                     raise ValueError(
                         f"claim {claim.id!r} has margin {test.margin}, not a known one"
                     )
-                if test.table not in self.over:
-                    raise ValueError(f"over says nothing of table {test.table!r}")
+                if test.table not in self.tables:
+                    raise ValueError(f"tables says nothing of {test.table!r}")
         return self
 
 
@@ -253,12 +274,12 @@ def evaluate(study: Study, claims: Iterable[Claim]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a claim, test (its number) and row of the table: part, what tells the row from
-        others of its test; value, ci_low, ci_high, n, verdict, and group, rows of which one must
-        pass. Where a table has no such row, one row without a value.
+        One row a claim, test (its number) and row of the table: premise; part, what tells the row
+        from others of its test; value, ci_low, ci_high, n, verdict, and group, rows of which one
+        must pass. Where a table has too few such rows, one row without a value.
     """
     rows = [
-        {"claim": claim.id, "test": number} | row
+        {"claim": claim.id, "test": number, "premise": test.premise} | row
         for claim in claims
         for number, test in enumerate(claim.tests)
         for row in _rows(study, test)
@@ -290,7 +311,8 @@ def _rows(study: Study, test: Test) -> list[dict[str, Any]]:
             }
         )
     none = dict.fromkeys(("value", "ci_low", "ci_high"), np.nan)
-    return rows or [{"part": "", **none, "n": 0, "verdict": MISSING, "group": ""}]
+    nothing = {"part": "", **none, "n": 0, "verdict": MISSING, "group": ""}
+    return rows if len(rows) >= test.at_least else [nothing]
 
 
 def _table(study: Study, test: Test) -> pd.DataFrame:
@@ -308,6 +330,9 @@ def _cached(study: Study, table: str, of: tuple[tuple[str, str], ...]) -> pd.Dat
 
 _NAMES = {
     "odd_one_out": "accuracy",
+    "naive": "the naive transform",
+    "global": "the global transform",
+    "lda shuffled": "discriminant analysis of made-up classes",
     "rsa": "RSA",
     "probed": "probed accuracy",
     "held_out_convexity": "convexity, held out",
@@ -325,9 +350,13 @@ def called(value: object) -> str:
 
 
 def verdicts(rows: pd.DataFrame) -> pd.Series:
-    """The verdict of each claim, from all its rows."""
-    by_group = rows.groupby(["claim", "test", "group"], sort=False)["verdict"].agg(any_of)
-    return by_group.groupby("claim", sort=False).agg(all_of)
+    """The verdict of each claim, from all its rows; none where a premise fails."""
+    by_group = rows.groupby(["claim", "test", "group"], sort=False).agg(
+        verdict=("verdict", any_of), premise=("premise", "first")
+    )
+    found = by_group["verdict"].groupby("claim", sort=False).agg(all_of)
+    unmet = by_group[by_group["premise"] & (by_group["verdict"] == FAILS)]
+    return found.mask(found.index.isin(unmet.index.unique("claim")), MISSING)
 
 
 class Verdicts(NamedTuple):
@@ -338,9 +367,10 @@ class Verdicts(NamedTuple):
     rows : DataFrame
         Rows of `evaluate` with each setting, the column setting.
     verdicts : DataFrame
-        One row a claim: verdict; turned, settings that give the opposite, which make it undecided;
-        unsure, settings that leave it undecided; joined, what it is by pairs that a path joins; and
-        null, what it is with shuffled labels, both empty where that was not tried.
+        One row a claim: verdict; own, what it is by the study's own settings; turned, settings
+        that give the opposite, which make it undecided; unsure, settings that leave it undecided;
+        joined, what it is by pairs that a path joins; and null, what it is with shuffled labels,
+        both empty where that was not tried.
     measures : DataFrame
         What was measured of each model at each layer, to be held against other runs.
     about : dict
@@ -375,8 +405,12 @@ class Verdicts(NamedTuple):
         (folder / "about.json").write_text(about + "\n", encoding="utf-8")
 
 
-def settled(by_setting: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
+def settled(
+    by_setting: pd.DataFrame, kinds: Mapping[str, str], *, against_chance: Collection[str]
+) -> pd.DataFrame:
     """One verdict a claim, from those with each setting.
+
+    It is undecided where another setting gives the opposite, and where it holds for a null, too.
 
     Parameters
     ----------
@@ -384,6 +418,8 @@ def settled(by_setting: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
         A row a claim and a column a setting, `AS_IT_IS` among them; NaN where it was not tried.
     kinds : mapping
         Of the settings that say something by themselves: "joined" or "null".
+    against_chance : collection of str
+        Claims that a null speaks against.
 
     Returns
     -------
@@ -399,7 +435,8 @@ def settled(by_setting: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
         others = tried.drop([name for name in kinds if name in tried])
         turned = [name for name, other in others.items() if other == opposite.get(own)]
         unsure = [n for n, other in others.items() if own in opposite and other == UNDECIDED]
-        found = {"claim": claim, "verdict": UNDECIDED if turned else own}
+        by_chance = own == by_kind.get("null") == HOLDS and claim in against_chance
+        found = {"claim": claim, "verdict": UNDECIDED if turned or by_chance else own, "own": own}
         found |= {"turned": "; ".join(turned), "unsure": "; ".join(unsure)}
         rows.append(found | {kind: by_kind.get(kind, "") for kind in ("joined", "null")})
     return pd.DataFrame(rows)
@@ -460,7 +497,9 @@ def _write(folder: Path, *, study: Study, claims: Ledger, measures: Any) -> None
         "version": version("convexlib"),
     }
     every = pd.concat([found.assign(setting=name) for name, found in rows.items()])
-    Verdicts(every, settled(by_setting, kinds), _to_compare(study), about).save(folder)
+    against_chance = {claim.id for claim in claims.claims if claim.needs_more_than_chance}
+    found = settled(by_setting, kinds, against_chance=against_chance)
+    Verdicts(every, found, _to_compare(study), about).save(folder)
 
 
 def _to_compare(study: Study) -> pd.DataFrame:
@@ -577,8 +616,8 @@ def stability(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a claim and run: claim, run, verdict. Without claims that further runs cannot test;
-        empty where there are no further runs.
+        One row a claim and run: claim, run, verdict. Without claims that one of the runs cannot
+        test; empty where there are no further runs.
     """
     file = PUBLISHED / study.name / STABILITY
     if not file.is_file():
@@ -588,13 +627,20 @@ def stability(study: Study) -> pd.DataFrame:
     rows = of(study).rows
     own = verdicts(rows[rows["setting"] == AS_IT_IS])
     own = own.rename("verdict").reset_index().assign(run=AS_IT_IS)
-    both = pd.concat([own[own["claim"].isin(further["claim"])], further])
+    own = own[own["verdict"] != MISSING]
+    both = pd.concat([own, further])
+    n_runs = both.groupby("claim")["run"].transform("nunique")
+    both = both[n_runs == both["run"].nunique()]
     return both[["claim", "run", "verdict"]].reset_index(drop=True)
 
 
 def reproduced(study: Study) -> Comparison | None:
-    """A study as it was run here, held against its release; None where there is none."""
-    folder = PUBLISHED / study.name
-    if not folder.is_dir():
+    """A study as it was run here, held against its release.
+
+    None where there is none, and of other models or settings, which can give other results.
+    """
+    folder, choice = PUBLISHED / study.name, study.choice
+    is_other = choice["models"] or choice["settings"]
+    if not folder.is_dir() or is_other or (choice["add_models"] and choice["count_added"]):
         return None
     return compared(of(study), Verdicts.load(folder))

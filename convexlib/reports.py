@@ -3,7 +3,10 @@
 import base64
 import gzip
 import html
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from string import Formatter
 
 import numpy as np
 import pandas as pd
@@ -23,8 +26,12 @@ from convexlib.claims import (
     Verdicts,
     called,
 )
-from convexlib.settings import POOLINGS
+from convexlib.data import CHOSEN
+from convexlib.layers import ORIGINAL
+from convexlib.models import families
+from convexlib.settings import POOLINGS, VARIANTS
 from convexlib.statistics import MINUS, Estimate
+from convexlib.store import ROOT
 from convexlib.study import Study
 from convexlib.tables import HALVES
 
@@ -50,42 +57,72 @@ def _counted(study: Study) -> str:
     )
 
 
-def strip(study: Study, *, where: str = "") -> HTML:
-    """The verdicts in rows of signs, a row a paper; each leads to its claim.
+def by_verdict(study: Study, *, where: str = "", opened: Collection[str] = (HOLDS, FAILS)) -> HTML:
+    """The claims under a fold a verdict, what holds first; each leads to its numbers.
 
     Parameters
     ----------
     study : Study
     where : str, default=""
         In which folder its pages are, as seen from this one.
+    opened : collection of str
+        Verdicts whose fold is open.
     """
     known = claims.of(study).verdicts.set_index("claim")["verdict"]
-    rows = []
-    for paper, about in claims.ledger().papers.items():
-        of_paper = [claim for claim in claims.ledger().claims if claim.paper == paper]
-        signs = "".join(
-            f"<li><a class='verdict {_css(known[claim.id])}' "
-            f"href='{where}what_holds.html#{claim.id}' "
-            f"title='{html.escape(claim.says, quote=True)}'>"
-            f"<span aria-hidden='true'>{SIGNS[known[claim.id]]}</span><span class='unseen'>"
-            f"{known[claim.id]}: {html.escape(claim.says)}</span></a></li>"
-            for claim in sorted(of_paper, key=lambda claim: VERDICTS.index(known[claim.id]))
-        )
-        rows.append(f"<p>{html.escape(about.title)}</p><ul>{signs}</ul>")
-    return HTML(f"<div class='strip'>{''.join(rows)}{_key()}</div>")
+    folds = []
+    for verdict in VERDICTS:
+        told = [claim for claim in claims.ledger().claims if known[claim.id] == verdict]
+        sign = f"<span class='verdict {_css(verdict)}' aria-hidden='true'>{SIGNS[verdict]}</span>"
+        head = f"<summary>{sign} {len(told)} {_verb(verdict, len(told))}</summary>"
+        state = " open" if verdict in opened else ""
+        if told:
+            page = f"{where}what_holds.html"
+            folds.append(f"<details{state}>{head}{_linked(told, page)}</details>")
+    return HTML(f"<div class='by-verdict'>{''.join(folds)}</div>")
+
+
+def _linked(told: Iterable[Claim], page: str) -> str:
+    each = (
+        f"<li><a href='{page}#{claim.id}'>{html.escape(claim.says)}</a> "
+        f"<span class='paper'>{html.escape(claim.paper)}</span></li>"
+        for claim in told
+    )
+    return f"<ul>{''.join(each)}</ul>"
+
+
+def _verb(verdict: str, n: int) -> str:
+    one = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "is undecided"}
+    many = {HOLDS: "hold", FAILS: "fail", UNDECIDED: "are undecided"}
+    return (one if n == 1 else many).get(verdict, "cannot be tested here")
 
 
 def sureness(study: Study) -> HTML:
     """How many verdicts stand whatever setting is taken and from other seeds, in sentences."""
-    found = claims.of(study).verdicts
-    decided = found[found["verdict"].isin([HOLDS, FAILS])]
-    sure = (decided["unsure"] == "") & (decided["turned"] == "")
-    turned, by_run = (found["turned"] != "").sum(), _by_run(study)
+    found, by_run = claims.of(study).verdicts.set_index("claim"), _by_run(study)
+    tried = found[found.index.isin(settings(study)["claim"])]
+    decided = tried[tried["verdict"].isin([HOLDS, FAILS])]
+    sure = (decided["unsure"] == "").sum()
+    n_turned, n_null = (found["turned"] != "").sum(), _by_null(found).sum()
+    reasons = [
+        f"{n} {'is' if n == 1 else 'are'} so because {why}"
+        for n, why in (
+            (n_turned, "another setting gives the opposite"),
+            (n_null, "they hold for shuffled labels, too"),
+        )
+        if n
+    ]
     return HTML(
-        f"<p>Of the {len(decided)} claims that hold or fail, {sure.sum()} do so by every setting "
-        f"that was tried. Of the undecided, {turned} {'is' if turned == 1 else 'are'} so because "
-        f"another setting gives the opposite. {'' if by_run.empty else _of_runs(by_run)}</p>"
+        f"<p>{len(decided)} of the claims that hold or fail were judged by other settings, too; "
+        f"{sure} {'does' if sure == 1 else 'do'} so by all of them. "
+        + (f"Of the undecided, {' and '.join(reasons)}. " if reasons else "")
+        + f"{'' if by_run.empty else _of_runs(by_run)}</p>"
     )
+
+
+def _by_null(verdicts: pd.DataFrame) -> pd.Series:
+    """Which are undecided since they hold for a null, too."""
+    as_null = (verdicts["own"] == HOLDS) & (verdicts["null"] == HOLDS)
+    return as_null & (verdicts["verdict"] == UNDECIDED) & (verdicts["turned"] == "")
 
 
 def finding(study: Study, page: str) -> HTML:
@@ -102,7 +139,7 @@ def finding(study: Study, page: str) -> HTML:
         if claim.page == page and claim.finding is not None:
             about, rows = _of_claim(claim, found)
             if about["verdict"] != MISSING:
-                sentence = getattr(claim.finding, about["verdict"])
+                sentence = getattr(claim.finding, about["verdict"]).format(**study.stimuli.WORDS)
                 numbers = " ".join([_numbers(claim, rows, most=2), *_caveats(claim, about)])
                 said.append(f"{html.escape(sentence)} <span>{numbers}</span>")
     return opening(" ".join(said) or NOTHING)
@@ -111,13 +148,16 @@ def finding(study: Study, page: str) -> HTML:
 def of_study(study: Study) -> HTML:
     """How much a study has, in a sentence."""
     judged = pipeline.judged(study)
-    words, choices = study.stimuli.WORDS, sum(len(each.triplets) for each in judged.sets.values())
+    words, first = study.stimuli.WORDS, judged.judgments
     n_concepts = len({*judged.concept.codes[judged.shown].tolist()})
+    n_more = sum(len(each.triplets) for each in judged.sets.values()) - len(first.triplets)
+    made = "" if first.method == CHOSEN else f", derived from people's {first.method},"
+    more = f", and {n_more:,} more about other things" if n_more else ""
     return opening(
-        f"{choices:,} choices of the odd one out say how people see {n_concepts:,} "
-        f"{words['concepts']}. {tables.n_models(study)} kinds of models are asked the same, and "
-        f"how convex {judged.categories.shape[1]} {words['categories']} are among "
-        f"{len(judged.shown):,} images."
+        f"{len(first.triplets):,} choices of the odd one out of three{made} say how people see "
+        f"{n_concepts:,} {words['concepts']}{more}. {tables.n_models(study)} kinds of models are "
+        f"asked the same; the convexity of {judged.categories.shape[1]} {words['categories']} is "
+        f"measured among {len(judged.shown):,} images."
     )
 
 
@@ -128,30 +168,47 @@ def of_three(study: Study) -> HTML:
         return opening(NOTHING)
     odd = shares.loc[shares.groupby("source", sort=False)["share"].idxmax()].set_index("source")
     names = shares["name"].drop_duplicates().tolist()
-    said = [f"people mostly say {odd.loc[tables.PEOPLE, 'name']}"]
-    for name, sources in odd.drop(index=tables.PEOPLE).groupby("name", sort=False):
-        which = " and ".join(called(source) for source in sources.index)
-        said.append(f"{which} models mostly say {name}")
+    said = []
+    for source, of in odd.iterrows():
+        who = called(source) if source == tables.PEOPLE else f"{called(source)} models"
+        said.append(f"{who} most often say {of['name']} ({of['share']:.0%})")
     three = f"{', '.join(names[:2])} and {names[2]}"
-    return opening(html.escape(f"Which is the odd one out of {three}? Here {', '.join(said)}."))
+    return opening(
+        html.escape(f"Which is the odd one out of {three}? {_first_upper('; '.join(said))}.")
+    )
 
 
 def of_several(several: Sequence[Study]) -> HTML:
-    """On how many claims studies agree, in a sentence."""
+    """On how many claims studies agree, in a sentence, and on which."""
     known = pd.DataFrame(
         {study.name: claims.of(study).verdicts.set_index("claim")["verdict"] for study in several}
     )
     tested = known[(known != MISSING).sum(axis=1) > 1]
-    counts = {
-        verdict: int(tested.isin([verdict, MISSING]).all(axis=1).sum())
+    alike = {
+        verdict: tested.index[tested.isin([verdict, MISSING]).all(axis=1)]
         for verdict in (HOLDS, FAILS, UNDECIDED)
     }
     opposite = (tested.isin([HOLDS]).any(axis=1) & tested.isin([FAILS]).any(axis=1)).sum()
-    return opening(
-        f"Of {len(tested)} claims of the three papers that more than one study can test, "
-        f"{counts[HOLDS]} hold and {counts[FAILS]} fail wherever they were tested, {opposite} hold "
-        f"in one and fail in another, and {counts[UNDECIDED]} are undecided everywhere."
+    rest = len(tested) - sum(map(len, alike.values())) - opposite
+    counted = [(len(ids), f"{_verb(verdict, len(ids))} in all") for verdict, ids in alike.items()]
+    counted += [
+        (opposite, f"{_verb(HOLDS, opposite)} in one and {_verb(FAILS, opposite)} in another")
+    ]
+    counted += [(rest, f"{'is' if rest == 1 else 'are'} decided in some alone")]
+    said = ", ".join(f"{n} {words}" for n, words in counted)
+    every = claims.ledger().claims
+    lists = [
+        f"<p>{words}:</p>{_linked((claim for claim in every if claim.id in ids), 'across.html')}"
+        for words, ids in (
+            ("What holds in every study that can test it", alike[HOLDS]),
+            ("What fails in every study that can test it", alike[FAILS]),
+        )
+        if len(ids)
+    ]
+    first = opening(
+        f"Of {len(tested)} claims of the three papers that more than one study can test, {said}."
     )
+    return HTML(f"{first.data}<div class='by-verdict'>{''.join(lists)}</div>")
 
 
 def cards(several: Sequence[Study]) -> HTML:
@@ -160,20 +217,21 @@ def cards(several: Sequence[Study]) -> HTML:
     for study in several:
         where = f"{study.name}/notebooks/"
         head = f"<h3><a href='{study.name}/index.html'>{html.escape(study.file.title)}</a></h3>"
-        about = f"{of_study(study).data}<p>{_counted(study)}</p>"
-        found.append(f"<section>{head}{about}{strip(study, where=where).data}</section>")
+        about = f"{of_study(study).data}{by_verdict(study, where=where, opened=()).data}"
+        found.append(f"<section>{head}{about}</section>")
     return HTML(f"<div class='studies'>{''.join(found)}</div>")
 
 
 def of_training(study: Study) -> HTML:
     """How well what was trained here does what it was fine-tuned for, in a sentence."""
-    known = tables.training_summary(study)
-    scores = known.loc[known["variant"] == "finetuned", "test score"]
+    known = tables.training_summary(study).reindex(columns=["variant", "test score"])
+    scores = known.loc[known["variant"] == "finetuned", "test score"].dropna()
     if scores.empty:
         return opening("None of the fine-tuned models was trained here.")
+    least, most = f"{scores.min():.0%}", f"{scores.max():.0%}"
+    how_many = least if least == most else f"{least} to {most}"
     return opening(
-        f"Fine-tuned models, {len(scores)} kinds, name {scores.min():.0%} to {scores.max():.0%} of "
-        "the test images right."
+        f"Fine-tuned models, {len(scores)} kinds, name {how_many} of the test images right."
     )
 
 
@@ -189,8 +247,8 @@ def of_poolings(study: Study) -> HTML:
             turned = both.apply(lambda row: {*row} == {HOLDS, FAILS}, axis=1).sum()
             same = (both[AS_IT_IS] == both[name]).sum()
             said.append(
-                f"Pooled by {POOLINGS[pooling]}: {same} of {len(both)} verdicts are the same, "
-                f"{turned} turn into their opposite."
+                f"Pooled by {POOLINGS[pooling]}: {same} of {len(both)} verdicts are the same; "
+                f"{_turning(turned)}."
             )
     return opening(" ".join(said) or NOTHING)
 
@@ -210,22 +268,104 @@ def of_classes(study: Study) -> HTML:
     )
 
 
+def of_aligned_convexity(study: Study) -> HTML:
+    """What learning from a teacher adds to convexity, and what of it is due to people."""
+    gains = tables.outcome_gains(study)
+    gains = gains[gains["about"] == "convexity"].set_index(["outcome", "difference"])
+    said = []
+    for outcome in gains.index.unique("outcome"):
+        known = gains.loc[outcome]
+        if {"aligned minus pretrained", "aligned minus unaligned"} <= {*known.index}:
+            added, due = (
+                _estimate(known.loc[f"aligned minus {other}"])
+                for other in ("pretrained", "unaligned")
+            )
+            said.append(f"{outcome}: {added}, of which {due} more than in unaligned students.")
+    words = "Learning from the teacher changes convexity at the last layer by, "
+    return HTML(f"<p>{html.escape(words + ' '.join(said))}</p>" if said else "")
+
+
+def of_pairs(kept: pd.DataFrame) -> HTML:
+    """How often pairs are kept together, by people and by models, in a sentence.
+
+    Parameters
+    ----------
+    kept : DataFrame
+        As `tables.kept_together` has it.
+    """
+    ends = [
+        f"{called(source)} keep a pair together in {rows.min():.0%} to {rows.max():.0%}"
+        if source == tables.PEOPLE
+        else f"{called(source)} models in {rows.min():.0%} to {rows.max():.0%}"
+        for source, rows in kept.groupby("source", sort=False)["value"]
+    ]
+    return HTML(f"<p>Over these pairs, {', '.join(ends)}.</p>" if ends else "")
+
+
 def of_disagreement(study: Study) -> HTML:
-    """How far models are torn where people are, at most, in a sentence."""
+    """How far models are torn where people are, at most, and people among themselves."""
     known = tables.disagreement(study)
     known = known[known["measure"] == "entropy_correlation"].dropna(subset=["value"])
     if known.empty:
         return opening(NOTHING)
-    best = known.loc[known["value"].idxmax()]
+    best, least, most = (
+        known.loc[known["value"].idxmax()],
+        known["ceiling"].min(),
+        known["ceiling"].max(),
+    )
     head = (
-        "Models are torn where people are"
-        if best["ci_low"] > 0
-        else ("It cannot be told that models are torn where people are")
+        "Models are torn where people are far less than other people are"
+        if best["ci_high"] < least
+        else "It cannot be told whether models are torn where people are as other people are"
     )
     return opening(
-        f"{head}: the rank correlation is {_estimate(best)} at most ({best['judgments']}, "
-        f"{called(best['variant'])} models, {best['part']} of the layers)."
+        f"{head}: of {len(known)} rank correlations with people's uncertainty (by judgments, "
+        f"variant and part of the layers) the largest is {_estimate(best)} ({best['judgments']}, "
+        f"{called(best['variant'])} models, {best['part']}); of one half of the people with the "
+        f"other they are {least:.2f} to {most:.2f}."
     )
+
+
+def of_answers(whose: pd.DataFrame) -> HTML:
+    """How far it matters whose judgments they are, in a sentence.
+
+    Parameters
+    ----------
+    whose : DataFrame
+        As `tables.whose_judgments` has it.
+    """
+    ends = [
+        f"{measure} in {rows.min():.0%} to {rows.max():.0%}"
+        for measure, rows in whose.groupby("measure", sort=False)["value"]
+    ]
+    said = f"By judgments and answer, people agree {', '.join(ends)} of their choices."
+    return HTML(f"<p>{said}</p>" if ends else "")
+
+
+def of_untrained(study: Study) -> HTML:
+    """How human models are at their best layer, trained and not, and people, in a sentence."""
+    best = []
+    for table in (tables.layer_means(study), tables.baselines(study)):
+        known = table[(table["space"] == ORIGINAL) & (table["measure"] == "odd_one_out")]
+        known = known.dropna(subset=["value"])
+        if known.empty:
+            return HTML("")
+        best.append(known.loc[known["value"].idxmax()])
+    trained, untrained = best
+    where = f"{html.escape(trained['model'])}, layer {trained['layer']}"
+    said = (
+        f"The most human layer of a trained model ({where}) keeps the pair that people keep in "
+        f"{trained['value']:.2f} of all choices; the best that no training made "
+        f"({html.escape(untrained['model'])}), in {untrained['value']:.2f}."
+    )
+    ceiling = pipeline.judged(study).judgments.ceiling
+    if ceiling:
+        said += f" People keep the pair that another person keeps in {ceiling[1]:.2f} at most."
+    return HTML(f"<p>{said}</p>")
+
+
+def _first_upper(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def opening(sentences: str) -> HTML:
@@ -233,25 +373,37 @@ def opening(sentences: str) -> HTML:
     return HTML(f"<p class='finding'>{sentences}</p>")
 
 
-def fold(words: str, *folded: pd.DataFrame, note: str = "") -> HTML:
+def fold(words: str, folded: pd.DataFrame | Mapping[str, pd.DataFrame], *, note: str = "") -> HTML:
     """Tables under a fold, for who wants every number.
 
     Parameters
     ----------
     words : str
         What is seen of it before it is opened.
-    *folded : DataFrame
-        Numbers are shown with two digits.
+    folded : DataFrame or mapping of DataFrame
+        One, or several by what stands above each. Numbers are shown with two digits.
     note : str, optional
         What stands above them.
     """
     region = f"role='region' aria-label='{html.escape(words, quote=True)}' tabindex='0'"
     parts = [f"<p>{html.escape(note)}</p>"] if note else []
-    for table in folded:
-        shown = table.to_html(index=False, border=0, na_rep="", float_format=_two_digits)
-        parts.append(f"<div class='scrolls' {region}>{shown}</div>")
+    several = folded if isinstance(folded, Mapping) else {"": folded}
+    for title, table in several.items():
+        shown = table.map(_named).to_html(
+            index=False, border=0, na_rep="", float_format=_two_digits
+        )
+        head = f"<p><strong>{html.escape(title)}</strong></p>" if title else ""
+        parts.append(f"{head}<div class='scrolls' {region}>{shown}</div>")
     head = f"<summary>{html.escape(words)}</summary>"
     return HTML(f"<details class='fold'>{head}{''.join(parts)}</details>")
+
+
+def _named(cell: object) -> object:
+    """Families and variants by what they are called; names of models, which have dashes, as they
+    are."""
+    known = "|".join([*families.known(), VARIANTS[1]])
+    word = rf"(?<![\w-])({known})(?![\w-])"
+    return re.sub(word, lambda found: called(found[0]), cell) if isinstance(cell, str) else cell
 
 
 def _two_digits(value: float) -> str:
@@ -308,14 +460,15 @@ def _numbers(claim: Claim, rows: pd.DataFrame, most: int = _MOST_NUMBERS) -> str
     if len(rows) <= most:
         told = _told_apart(claim.tests)
         each = [
-            f"{', '.join(filter(None, [told[row.test], row.part]))} {_estimate(row)}".strip()
+            f"{', '.join(filter(None, [told[row.test], row.part]))} "
+            f"{_estimate(row, claim.tests[row.test].margin)}".strip()
             for row in rows.itertuples()
         ]
         return f"{text}Here: {'; '.join(each)}."
     counts = rows["verdict"].value_counts()
     parts = [
-        f"{counts[verdict]} {does}"
-        for verdict, does in ((HOLDS, "pass"), (FAILS, "fail"), (UNDECIDED, "are undecided"))
+        f"{counts[verdict]} {_verb(verdict, counts[verdict])}"
+        for verdict in (HOLDS, FAILS, UNDECIDED)
         if verdict in counts
     ]
     return f"{text}Of {len(rows)} numbers, {', '.join(parts)}."
@@ -328,8 +481,16 @@ def _told_apart(tests: Sequence[Test]) -> list[str]:
     return [", ".join(called(each[key]) for key in differ if key in each) for each in asked]
 
 
-def _estimate(row: object) -> str:
-    return str(Estimate(row.value, row.ci_low, row.ci_high))
+def _estimate(row: object, margin: float = np.nan) -> str:
+    """A number with its interval; with three digits where two hide on which side of 0 or of the
+    margin one of them lies."""
+    estimate = Estimate(row.value, row.ci_low, row.ci_high)
+    hidden = any(
+        round(number, 2) == round(limit, 2) and number != limit
+        for number in estimate[:3]
+        for limit in (0.0, margin, -margin)
+    )
+    return format(estimate, ".3f" if hidden else ".2f")
 
 
 def _hangs_on(claim: Claim, about: pd.Series) -> str:
@@ -348,9 +509,7 @@ def _caveats(claim: Claim, about: pd.Series) -> list[str]:
     decided = about["verdict"] in (HOLDS, FAILS)
     if decided and about["joined"] not in ("", about["verdict"]):
         said.append("It rests on pairs that no path joins: without them it is not so.")
-    # Of what is claimed not to be, a null says nothing.
-    says_that_something_is = any(test.kind in ("above", "below", "beyond") for test in claim.tests)
-    if says_that_something_is and about["verdict"] == about["null"] == HOLDS:
+    if claim.needs_more_than_chance and about["own"] == about["null"] == HOLDS:
         said.append("It holds for shuffled labels, too, and so says nothing of people.")
     return said
 
@@ -426,26 +585,37 @@ def _cell(claim: Claim, verdicts: Verdicts) -> str:
 def _details(claim: Claim, found: Verdicts, where: str) -> str:
     about, rows = _of_claim(claim, found)
     lines = []
-    if about["verdict"] == MISSING:
+    is_tested = about["verdict"] != MISSING
+    if not is_tested:
         lines.append(f"This study cannot test it: it needs {claim.needs}.")
-    else:
+    if rows["verdict"].ne(MISSING).any():
         for number, test in enumerate(claim.tests):
             of_test = rows[rows["test"] == number]
-            lines.append(f"{_expected(test)}<ul>{''.join(map(_item, of_test.itertuples()))}</ul>")
-        over = {claims.ledger().over[test.table] for test in claim.tests}
+            items = "".join(_item(row, test.margin) for row in of_test.itertuples())
+            lines.append(f"{_expected(test)}<ul>{items}</ul>")
+        over = {claims.ledger().tables[test.table].over for test in claim.tests}
         lines.append(f"Brackets are 95 % intervals for {' and '.join(sorted(over))}.")
-        lines.append(_hangs_on(claim, about))
-    lines.append(
-        f"In the paper: {html.escape(claim.place)}. Shown on <a href='{where}{claim.page}.html'>"
-        f"its page</a>; <code>make notebook NAME={claim.page} STUDY={found.about['study']}</code> "
-        "makes that again."
+        lines.append(_hangs_on(claim, about) if is_tested else "")
+    shown = (
+        f" Shown on the page <a href='{where}{claim.page}.html'>{html.escape(_title(claim.page))}"
+        f"</a>; <code>make notebook NAME={claim.page} STUDY={found.about['study']}</code> makes it "
+        "again."
     )
+    # Where nothing is tested there may be no such page.
+    lines.append(f"In the paper: {html.escape(claim.place)}.{shown if is_tested else ''}")
     return "".join(f"<p>{line}</p>" for line in lines if line)
 
 
-def _item(row: object) -> str:
+@cache
+def _title(page: str) -> str:
+    """The heading of a notebook."""
+    text = (ROOT / "notebooks" / f"{page}.md").read_text(encoding="utf-8")
+    return re.search(r"^# (.+)$", text, re.MULTILINE)[1]
+
+
+def _item(row: object, margin: float) -> str:
     name = f"{html.escape(row.part)}: " if row.part else ""
-    return f"<li>{SIGNS[row.verdict]} {name}{_estimate(row)} (n = {row.n:.0f})</li>"
+    return f"<li>{SIGNS[row.verdict]} {name}{_estimate(row, margin)} (n = {row.n:.0f})</li>"
 
 
 def _expected(test: Test) -> str:
@@ -458,12 +628,18 @@ def _expected(test: Test) -> str:
         "within": f"an interval between {MINUS}{margin} and {margin}",
         "beyond": f"{margin} or more away from 0, by an interval that leaves out 0",
     }[test.kind]
-    told = {**test.of, **test.where}
-    what = ", ".join(html.escape(called(value).replace("_", " ")) for value in told.values())
+    told = {key: called(value) for key, value in {**test.of, **test.where}.items()}
+    parts = [
+        part.format_map(told)
+        for part in claims.ledger().tables[test.table].says.split("|")
+        if all(told.get(name) for _, name, _, _ in Formatter().parse(part) if name)
+    ]
     which = f", of each {' and '.join(test.each)}" if test.each else ""
     which += f", of one {' and '.join(test.any)} at least" if test.any else ""
     published = f" Published: {test.published:.2f}." if test.published is not None else ""
-    return f"<em>{what or test.table.replace('_', ' ')}{which}</em> should be {wanted}.{published}"
+    first = "First, that it speaks of anything: " if test.premise else ""
+    what = html.escape(_first_upper(", ".join(parts)) + which)
+    return f"{first}<em>{what}</em> should be {wanted}.{published}"
 
 
 def settings(study: Study) -> pd.DataFrame:
@@ -491,10 +667,19 @@ def stability(study: Study) -> Markdown:
     if by_run.empty:
         return Markdown("This study was not run from other seeds or on other machines.")
     order = [claim for claim in claims.ledger().claims if claim.id in by_run.index]
-    said = [_of_runs(by_run), ""]
+    said = [
+        "The models of this study were trained anew from other seeds, and with other vector "
+        "instructions, and the claims judged again, those of AligNet left out. All runs are judged "
+        "by the study's own settings alone here, so that a verdict can be another than the one "
+        f"above. {_of_runs(by_run)}",
+        "",
+    ]
     said += [
         f"- *{claim.says}* "
-        + "; ".join(f"{run}: {verdict}" for run, verdict in by_run.loc[claim.id].items())
+        + "; ".join(
+            f"{'seeds of the study' if run == AS_IT_IS else run}: {verdict}"
+            for run, verdict in by_run.loc[claim.id].items()
+        )
         for claim in order
         if len({*by_run.loc[claim.id]}) > 1
     ]
@@ -512,7 +697,13 @@ def _of_runs(by_run: pd.DataFrame) -> str:
     opposite = by_run.isin([HOLDS]).any(axis=1) & by_run.isin([FAILS]).any(axis=1)
     return (
         f"Of {len(by_run)} verdicts, {same.sum()} are the same in all runs ({runs}); "
-        f"{opposite.sum()} turn into their opposite."
+        f"{_turning(opposite.sum())}."
+    )
+
+
+def _turning(n: int) -> str:
+    return {0: "none turns into its opposite", 1: "one turns into its opposite"}.get(
+        int(n), f"{n} turn into their opposite"
     )
 
 
@@ -543,7 +734,7 @@ def reproduced(study: Study) -> HTML:
     made = f"<p>This run: {about['date']}, version {about['version']}.</p>"
     found = claims.reproduced(study)
     if found is None:
-        return HTML(f"{made}<p>No results of this study were released.</p>")
+        return HTML(f"{made}<p>No results of such a run were released.</p>")
     first, *others = (html.escape(line) for line in _lines(found))
     said = "".join(f"<li>{line}</li>" for line in others)
     apart = found.numbers[~found.numbers["agrees"]].drop(columns="agrees")

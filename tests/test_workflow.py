@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from convexlib import book, pipeline, store, tables
 from convexlib import study as studies
 from convexlib.models.representations import load
 from convexlib.store import ROOT
-from tests.conftest import BIN, TINY, Workflow, save_small_vit
+from tests.conftest import BIN, TINY, Workflow, check_book, save_small_vit
 
 KINDS = ("models", "representations", "transforms", "measures")
 TWO = "vit-base-pretrained vit-base-finetuned"
@@ -235,6 +236,20 @@ def test_an_added_model_joins_the_figures_and_nothing_else_is_computed(
         assert {*layers} == (set() if without else {*range(5)})
     (drawn,) = after["notebooks"].keys() - before["notebooks"].keys()
     assert all(">my-model<" in figure for figure in figures(drawn / "layer_curves.ipynb"))
+
+
+def test_a_book_is_made_of_a_readers_model_alone(
+    workflow: Workflow, new_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the page *Your model in ten minutes* has it; no model of the study is trained for it."""
+    monkeypatch.setenv("CONVEXLIB_RESULTS", str(workflow.results))
+    before = workflow.stored("models")
+    alone = replace(workflow, models=str(new_model), site_name="alone")
+    alone.run()
+    assert workflow.stored("models") == before
+    study = studies.load(str(TINY), models=str(new_model))
+    check_book(alone, study)
+    assert "my-model" in (alone.site / "notebooks" / "layer_curves.html").read_text()
 
 
 def test_a_comparison_of_models_alone_says_what_it_lacks(
