@@ -947,7 +947,8 @@ def _label_lines(
                     "arrowstyle": "-",
                     "color": color,
                     "lw": 0.7,
-                    "shrinkA": 0,
+                    "relpos": (0, 0.5),  # from the left end of the name
+                    "shrinkA": 1,
                     "shrinkB": 2,
                 },
             )
