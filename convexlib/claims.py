@@ -166,7 +166,7 @@ class Paper(_Entry):
     title: str
 
 
-class Table(_Entry):
+class Numbers(_Entry):
     """What the numbers of a table are, in parts with columns in braces, and what else their
     intervals hold for."""
 
@@ -175,11 +175,11 @@ class Table(_Entry):
 
 
 class Ledger(_Entry):
-    """All claims, the tables that they are tested by, and what each margin is for."""
+    """All claims, the numbers that they are tested by, and what each margin is for."""
 
     margins: dict[float, str]
     papers: dict[str, Paper]
-    tables: dict[str, Table]
+    numbers: dict[str, Numbers]
     claims: tuple[Claim, ...]
 
     @model_validator(mode="after")
@@ -195,8 +195,8 @@ class Ledger(_Entry):
                     raise ValueError(
                         f"claim {claim.id!r} has margin {test.margin}, not a known one"
                     )
-                if test.table not in self.tables:
-                    raise ValueError(f"tables says nothing of {test.table!r}")
+                if test.table not in self.numbers:
+                    raise ValueError(f"numbers says nothing of table {test.table!r}")
         return self
 
 

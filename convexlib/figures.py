@@ -15,6 +15,7 @@ from html import escape
 from io import StringIO
 from itertools import product
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -35,6 +36,7 @@ PHONE = 3.5  # and on a phone
 
 _MOST_LABELS = 9  # lines of a facet that carry their names themselves
 _LONGEST_LABEL = 24  # characters
+_NARROW_NAME = 16  # characters of the name of a row, on a phone
 _LINE = 11.0  # points, from one name of a line to the next
 
 _style: dict[str, Any] = {"labels": {}, "limits": {}, "chance": {}, "families": {}}
@@ -399,6 +401,11 @@ def forest(
     lane = lanes.get_indexer(drawn["_style"]) - (len(lanes) - 1) / 2
     drawn["_y"] = rows.get_indexer(drawn[row]) + 0.7 / len(lanes) * lane
     names, alike = [_label(name) for name in rows], column != "measure"
+    if _is_narrow():  # or long names would leave no room for what they name
+        names = [
+            "\n".join(part for line in name.split("\n") for part in wrap(line, _NARROW_NAME))
+            for name in names
+        ]
     of_row = max(0.22 * max(name.count("\n") + 1 for name in names), 0.25 * len(lanes) - 0.28)
     facets = _facets(drawn, None, column, 1.2 + of_row * len(rows), sharex=alike)
     for ax, panel, measure in facets:

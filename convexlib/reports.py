@@ -168,10 +168,13 @@ def of_three(study: Study) -> HTML:
         return opening(NOTHING)
     odd = shares.loc[shares.groupby("source", sort=False)["share"].idxmax()].set_index("source")
     names = shares["name"].drop_duplicates().tolist()
-    said = []
+    said, method = [], pipeline.judged(study).judgments.method
     for source, of in odd.iterrows():
         who = called(source) if source == tables.PEOPLE else f"{called(source)} models"
-        said.append(f"{who} most often say {of['name']} ({of['share']:.0%})")
+        if source == tables.PEOPLE and method != CHOSEN:
+            said.append(f"by people's {method} it is {of['name']}")
+        else:
+            said.append(f"{who} most often say {of['name']} ({of['share']:.0%})")
     three = f"{', '.join(names[:2])} and {names[2]}"
     return opening(
         html.escape(f"Which is the odd one out of {three}? {_first_upper('; '.join(said))}.")
@@ -254,7 +257,7 @@ def of_poolings(study: Study) -> HTML:
 
 
 def of_classes(study: Study) -> HTML:
-    """Whose convexity goes most with accuracy, and whose least, in a sentence."""
+    """Between which classes the correlations of convexity and accuracy lie, in a sentence."""
     known = tables.class_correlations(study, "category").dropna(subset=["value"])
     early = known[known["part"] == HALVES[0]].sort_values("value", kind="stable")
     if len(early) < 2:
@@ -263,8 +266,9 @@ def of_classes(study: Study) -> HTML:
         )
     least, most = early.iloc[0], early.iloc[-1]
     return opening(
-        f"In the first half of the layers, convexity goes most with accuracy for {most['name']} "
-        f"({_estimate(most)}), least for {least['name']} ({_estimate(least)})."
+        f"In the first half of the layers, the correlation of the convexity of one class with "
+        f"accuracy reaches from {_estimate(least)} ({least['name']}) to {_estimate(most)} "
+        f"({most['name']})."
     )
 
 
@@ -360,7 +364,7 @@ def of_untrained(study: Study) -> HTML:
     )
     ceiling = pipeline.judged(study).judgments.ceiling
     if ceiling:
-        said += f" People keep the pair that another person keeps in {ceiling[1]:.2f} at most."
+        said += f" Who always chose as most people do would reach {ceiling[1]:.2f}."
     return HTML(f"<p>{said}</p>")
 
 
@@ -466,8 +470,9 @@ def _numbers(claim: Claim, rows: pd.DataFrame, most: int = _MOST_NUMBERS) -> str
         ]
         return f"{text}Here: {'; '.join(each)}."
     counts = rows["verdict"].value_counts()
+    passing = "passes" if counts.get(HOLDS) == 1 else "pass"  # a number, and no claim
     parts = [
-        f"{counts[verdict]} {_verb(verdict, counts[verdict])}"
+        f"{counts[verdict]} {passing if verdict == HOLDS else _verb(verdict, counts[verdict])}"
         for verdict in (HOLDS, FAILS, UNDECIDED)
         if verdict in counts
     ]
@@ -593,7 +598,7 @@ def _details(claim: Claim, found: Verdicts, where: str) -> str:
             of_test = rows[rows["test"] == number]
             items = "".join(_item(row, test.margin) for row in of_test.itertuples())
             lines.append(f"{_expected(test)}<ul>{items}</ul>")
-        over = {claims.ledger().tables[test.table].over for test in claim.tests}
+        over = {claims.ledger().numbers[test.table].over for test in claim.tests}
         lines.append(f"Brackets are 95 % intervals for {' and '.join(sorted(over))}.")
         lines.append(_hangs_on(claim, about) if is_tested else "")
     shown = (
@@ -631,7 +636,7 @@ def _expected(test: Test) -> str:
     told = {key: called(value) for key, value in {**test.of, **test.where}.items()}
     parts = [
         part.format_map(told)
-        for part in claims.ledger().tables[test.table].says.split("|")
+        for part in claims.ledger().numbers[test.table].says.split("|")
         if all(told.get(name) for _, name, _, _ in Formatter().parse(part) if name)
     ]
     which = f", of each {' and '.join(test.each)}" if test.each else ""

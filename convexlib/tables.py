@@ -584,7 +584,7 @@ def parting(study: Study, *, n_threes: int = 12) -> pd.DataFrame:
         {
             "three": rank,
             "name": pipeline.judged(study).names[row],
-            "image": _thumbnail(images[row]) if shown else None,
+            "image": thumbnail(images[row]) if shown else None,
             "source": source,
             "share": of_source[number, 2 - place],  # it is odd where the other two are kept
             "divergence": divergence[number],
@@ -1281,7 +1281,7 @@ def pictures(study: Study) -> pd.DataFrame:
     members = judged.category_of_reference
     category = members.columns.to_numpy()[members.to_numpy().argmax(axis=1)]
     if study.stimuli.MAY_SHOW:
-        images = [_thumbnail(image) for image in pipeline.images(study, "reference")[0]]
+        images = [thumbnail(image) for image in pipeline.images(study, "reference")[0]]
         images += [None] * (len(members) - len(images))
     else:
         images = [None] * len(members)
@@ -1443,8 +1443,9 @@ def shown(
     return pd.DataFrame([of_line for of_line in cells if len(of_line) > 1]).fillna("")
 
 
-def _thumbnail(image: np.ndarray | Image.Image, size: int = 175) -> np.ndarray:
-    small = Image.fromarray(np.asarray(image))
+def thumbnail(image: np.ndarray | Image.Image, size: int = 175) -> np.ndarray:
+    """An image in colours, of at most as many pixels on a side."""
+    small = Image.fromarray(np.asarray(image)).convert("RGB")
     small.thumbnail((size, size))
     return np.asarray(small)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from playwright.sync_api import Browser
 from safetensors.numpy import save_file
 
 from convexlib import pipeline, tables
@@ -15,6 +16,7 @@ from convexlib.data import downloads, things
 from convexlib.models import embeddings
 from convexlib.models.representations import load
 from tests.conftest import Workflow, check_book, data
+from tests.pages import check_site
 
 NAMES = ["ant", "bee", "cup"]
 ROWS = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -118,10 +120,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     return run
 
 
-def test_a_book_is_made_of_one_layer(run: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_book_is_made_of_one_layer(
+    run: Workflow, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CONVEXLIB_RESULTS", str(run.results))
     study = studies.load(str(run.study), models=run.models)
     check_book(run, study)
+    check_site(browser, run.site)
     means = tables.layer_means(study).set_index(["measure", "space"])["value"]
     assert means["convexity", "original"] == pytest.approx(0.511, abs=1e-3)
     assert means["held_out_odd_one_out", "original"] == pytest.approx(0.480, abs=0.002)

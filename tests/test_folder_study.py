@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
+from playwright.sync_api import Browser
 from typer.testing import CliRunner
 
 from convexlib import book, cli, layers, pipeline, tables
@@ -15,6 +16,7 @@ from convexlib import study as studies
 from convexlib.data import images92
 from convexlib.store import ROOT
 from tests.conftest import Workflow, check_book, data, save_small_vit, write_study
+from tests.pages import check_site
 
 N_PER_CATEGORY = 8
 MEASURES = {"n_neighbors": 5, "transform": {"lmbda": 0.1, "n_folds": 2}}
@@ -66,6 +68,10 @@ def test_the_study_runs_from_its_file_to_its_pages(run: Workflow, study: studies
     check_book(run, study)
     page = (run.site / "notebooks" / "concept_space.html").read_text()
     assert "Human dimensions, predicted" not in page  # from triplets alone none are made
+
+
+def test_every_page_is_whole_and_can_be_used_by_all(run: Workflow, browser: Browser) -> None:
+    check_site(browser, run.site)
 
 
 def test_the_judgments_are_those_of_the_file(study: studies.Study) -> None:

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser
 
 from convexlib import pipeline, tables
 from convexlib import study as studies
@@ -11,6 +12,7 @@ from convexlib.alignment import odd_one_out_accuracy, rsa_score
 from convexlib.data import images92
 from convexlib.models.representations import load
 from tests.conftest import Workflow, check_book, data, write_study
+from tests.pages import check_site
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,10 @@ def test_the_study_runs_from_its_file_to_its_pages(run: Workflow, study: studies
         text = (run.site / "notebooks" / f"{page}.html").read_text()
         assert "colour name" not in text
         assert "Ekman" not in text
+
+
+def test_every_page_is_whole_and_can_be_used_by_all(run: Workflow, browser: Browser) -> None:
+    check_site(browser, run.site)
 
 
 def test_of_the_chosen_model_its_files_say_what_they_know(study: studies.Study) -> None:

@@ -5,19 +5,18 @@ They are those of the miniature studies; CONVEXLIB_SITE names one in the place o
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, Page
 
 from convexlib import book
 from convexlib import study as studies
 from convexlib.store import ROOT
 from tests.conftest import TINY, TINY_LETTERS, Workflow
+from tests.pages import DESK, PHONE, problems
 from tests.servers import served
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
@@ -36,11 +35,6 @@ PAGES = {
     TINY.stem: pages(TINY),
     BOTH: ["front", "across", *(f"{TINY_LETTERS.stem}/{name}" for name in pages(TINY_LETTERS))],
 }
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1400, "height": 900}
-
-
-def is_number(text: str) -> bool:
-    return bool(re.fullmatch(r"[\s\d.,%\u2212\[\]-]*\d[\s\d.,%\u2212\[\]-]*", text))
 
 
 @pytest.fixture(scope="module", params=[*PAGES])
@@ -68,70 +62,18 @@ def page(browser: Browser) -> Iterator[Page]:
     page.close()
 
 
-@pytest.mark.parametrize(
-    ("study", "name"),
-    [(study, name) for study in PAGES for name in PAGES[study]],
-    indirect=["study"],
-)
-@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
-def test_a_page_is_whole(page: Page, address: str, name: str, viewport: dict[str, int]) -> None:
-    problems: list[str] = []
-
-    def heard(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            problems.append(f"console: {message.text} ({message.location.get('url')})")
-
-    def asked(url: str) -> None:
-        if not url.startswith((address, "data:", "blob:")):
-            problems.append(f"asks the network for {url}")
-
-    page.on("console", heard)
-    page.on("pageerror", lambda error: problems.append(f"script: {error}"))
-    page.on("requestfailed", lambda request: problems.append(f"missing: {request.url}"))
-    page.on("request", lambda request: asked(request.url))
-    page.set_viewport_size(viewport)
-    page.goto(f"{address}/{name}.html", wait_until="networkidle")
-
-    assert page.locator("h1").count() == 1
-    broken = page.evaluate(
-        """() => [...document.querySelectorAll('article img')]
-            .filter(image => !image.complete || !image.naturalWidth).map(image => image.src)"""
-    )
-    nameless = page.evaluate(
-        """() => [...document.querySelectorAll('article .drawn [role=img]')]
-            .filter(image => (image.ariaLabel || '').length < 20)
-            .map(image => image.outerHTML.slice(0, 99))"""
-    )
-    width = page.evaluate("() => document.documentElement.scrollWidth")
-    raw = sum(page.locator("article", has_text=mark).count() for mark in ("{glue:", "{{"))
-    assert problems == []
-    assert broken == []
-    assert nameless == []
-    assert width <= viewport["width"]
-    assert raw == 0
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     ("study", "name"),
     [(study, name) for study in PAGES for name in PAGES[study]],
     indirect=["study"],
 )
-def test_a_page_can_be_used_by_all(browser: Browser, address: str, name: str, scheme: str) -> None:
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+def test_a_page_is_whole_and_can_be_used_by_all(
+    browser: Browser, address: str, name: str, viewport: dict[str, int], scheme: str
+) -> None:
     """By keyboard and screen reader, as far as axe can tell, and it is no heavy load."""
-    page = browser.new_page(viewport=DESK, color_scheme=scheme)
-    sizes: list[int] = []
-    page.on("response", lambda response: sizes.append(len(response.body())))
-    page.goto(f"{address}/{name}.html", wait_until="networkidle")
-    found = Axe().run(page).response["violations"]
-    grave = [
-        (each["id"], each["nodes"][0]["html"][:200])
-        for each in found
-        if each["impact"] in ("serious", "critical")
-    ]
-    page.close()
-    assert grave == []
-    assert sum(sizes) <= 1.5e6
+    assert problems(browser, address, name, viewport=viewport, scheme=scheme) == []
 
 
 def test_figures_have_captions_and_all_code_is_under_one_fold(
@@ -149,24 +91,6 @@ def test_figures_have_captions_and_all_code_is_under_one_fold(
         # No code before the first figure: what is folded are claims and numbers.
         assert page.locator("article details.hide, article details pre").count() == 0
         assert page.locator("article .admonition.dropdown", has_text="Rerun this page").count() == 1
-
-
-def test_a_page_begins_with_what_came_out_and_a_figure(
-    page: Page, address: str, study: str
-) -> None:
-    for name in PAGES[study]:
-        if "notebooks/" in name and page.goto(f"{address}/{name}.html"):
-            order = page.evaluate(
-                """() => [...document.querySelectorAll('article :is(h2, .finding, figure)')]
-                    .map(each => each.className.includes('finding') ? 'finding' : each.localName)"""
-            )
-            assert order[0] in ("finding", "figure"), name
-            cells = page.evaluate(
-                """() => [...document.querySelectorAll('article table:not(details *)')]
-                    .map(table => [...table.querySelectorAll('td')].map(cell => cell.innerText))"""
-            )
-            numbers = [sum(map(is_number, of_table)) for of_table in cells]
-            assert max(numbers, default=0) <= 8, name
 
 
 def test_curves_tell_their_values_and_are_chosen_among(

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import pyzipper
 from PIL import Image
+from playwright.sync_api import Browser
 from typer.testing import CliRunner
 
 from convexlib import cli, pipeline, tables
@@ -21,6 +22,7 @@ from convexlib.alignment import odd_one_out_accuracy
 from convexlib.data import things
 from convexlib.models.representations import load
 from tests.conftest import Workflow, data, write_study
+from tests.pages import check_site
 from tests.servers import serving
 
 N_TRAINING, N_REPEATED, N_PEOPLE = 6000, 60, 12
@@ -123,6 +125,10 @@ def test_no_page_holds_an_image_of_things(run: Workflow, study: studies.Study) -
         assert "<svg" in text
         assert "image/jpeg" not in text
         assert "<image" not in text
+
+
+def test_every_page_is_whole_and_can_be_used_by_all(run: Workflow, browser: Browser) -> None:
+    check_site(browser, run.site)
 
 
 def test_measures_are_those_of_the_images_and_judgments(study: studies.Study) -> None:

@@ -20,6 +20,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from playwright.sync_api import Browser
 from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
 from convexlib import book, pipeline, store, tables
@@ -27,6 +28,7 @@ from convexlib import study as studies
 from convexlib.models.representations import load
 from convexlib.store import ROOT
 from tests.conftest import BIN, TINY, Workflow, check_book, save_small_vit
+from tests.pages import check_site
 
 KINDS = ("models", "representations", "transforms", "measures")
 TWO = "vit-base-pretrained vit-base-finetuned"
@@ -239,7 +241,7 @@ def test_an_added_model_joins_the_figures_and_nothing_else_is_computed(
 
 
 def test_a_book_is_made_of_a_readers_model_alone(
-    workflow: Workflow, new_model: Path, monkeypatch: pytest.MonkeyPatch
+    workflow: Workflow, new_model: Path, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the page *Your model in ten minutes* has it; no model of the study is trained for it."""
     monkeypatch.setenv("CONVEXLIB_RESULTS", str(workflow.results))
@@ -249,6 +251,7 @@ def test_a_book_is_made_of_a_readers_model_alone(
     assert workflow.stored("models") == before
     study = studies.load(str(TINY), models=str(new_model))
     check_book(alone, study)
+    check_site(browser, alone.site)
     assert "my-model" in (alone.site / "notebooks" / "layer_curves.html").read_text()
 
 

@@ -236,7 +236,7 @@ def _some(study: Study, threes: np.ndarray, odd: np.ndarray) -> pd.DataFrame:
         {
             "three": number,
             "name": names[row].replace("_", " "),
-            "image": None if images is None else np.asarray(_smaller(images[row], _SIZES[0])),
+            "image": None if images is None else tables.thumbnail(images[row], _SIZES[0]),
             "source": tables.PEOPLE,
             "share": n / counts.sum(),
         }
@@ -252,21 +252,14 @@ def _pictures(study: Study, rows: Sequence[int]) -> list[str | None]:
         return [None] * len(rows)
     images = pipeline.images(study, "reference")[0]
     for size in _SIZES:
-        found = [_uri(_smaller(images[int(row)], size)) for row in rows]
+        found = [_uri(tables.thumbnail(images[int(row)], size)) for row in rows]
         if sum(map(len, found)) <= _ROOM:
             break
     return found
 
 
-def _smaller(image: np.ndarray | Image.Image, size: int) -> Image.Image:
-    small = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
-    small = small.convert("RGB")
-    small.thumbnail((size, size))
-    return small
-
-
-def _uri(picture: Image.Image) -> str:
+def _uri(picture: np.ndarray) -> str:
     file = BytesIO()
-    lossless = max(picture.size) <= _LARGE
-    picture.save(file, "WEBP", lossless=lossless, quality=80, method=6)
+    lossless = max(picture.shape) <= _LARGE
+    Image.fromarray(picture).save(file, "WEBP", lossless=lossless, quality=80, method=6)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
