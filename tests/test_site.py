@@ -153,6 +153,11 @@ def test_every_page_leads_to_the_same_page_of_the_other_study(
         same = inner in PAGES[TINY.stem]
         assert page.url == f"{address}/{TINY.stem}/{inner}.html" if same else TINY.stem in page.url
         page.wait_for_selector("h1")  # of the front of an edition, to which its index leads
+    for viewport in (DESK, PHONE):  # it has its place beside what else stands there
+        page.set_viewport_size(viewport)
+        switch, head = (page.locator(each).bounding_box() for each in ("nav.editions", "h1"))
+        assert switch["y"] >= 0
+        assert switch["y"] + switch["height"] <= head["y"]
 
 
 def test_equations_are_set_without_a_script(page: Page, address: str, study: str) -> None:
