@@ -27,7 +27,6 @@ from convexlib.study import Study
 from convexlib.widgets import explorer
 
 _SOURCES = ("_config.yml", "_toc.yml", "book")
-_ATTEMPTS = 3
 _PROCESSES = 2  # that share the notebooks: to plan takes one as long as to draw a page
 CARD = "card.png"  # as `ogp_image` in _config.yml has it
 _FEW_CONCEPTS = 40  # a row of a figure each
@@ -185,12 +184,24 @@ def run(
         What makes the page again.
     """
     import papermill
+    from traitlets.config import Config
 
     blank = path.with_name("blank.ipynb")
     nbformat.write(notebook, blank)
-    with _this_python() as kernel:
+    with _this_python() as (kernel, folder):
+        # Sockets of its own, and no ports, which others could listen to or take at the same time.
+        sockets = {"transport": "ipc", "ip": str(folder / "socket")}
         try:
-            _try_to_run(blank, path, kernel_name=kernel, parameters=parameters)
+            papermill.execute_notebook(
+                blank,
+                path,
+                parameters,
+                kernel_name=kernel,
+                cwd=ROOT,
+                progress_bar=sys.stderr.isatty(),
+                start_timeout=_PATIENCE,
+                config=Config({"KernelManager": sockets}),
+            )
         except papermill.PapermillExecutionError as error:
             raise ValueError(
                 f"notebook {path.stem}, cell {error.exec_count}: {error.ename}: {error.evalue}"
@@ -199,26 +210,6 @@ def run(
     done = nbformat.read(path, as_version=4)
     done.cells.append(_rerun(command, done))
     nbformat.write(done, path)
-
-
-def _try_to_run(blank: Path, path: Path, **options: Any) -> None:
-    """Execute a notebook; kernels that start at once can choose the same port, and one dies."""
-    import papermill
-
-    for attempts_left in reversed(range(_ATTEMPTS)):
-        try:
-            papermill.execute_notebook(
-                blank,
-                path,
-                cwd=ROOT,
-                progress_bar=sys.stderr.isatty(),
-                start_timeout=_PATIENCE,
-                **options,
-            )
-            return
-        except RuntimeError as error:
-            if not attempts_left or "Kernel died before replying" not in str(error):
-                raise
 
 
 def _rerun(command: str, notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -237,8 +228,11 @@ def _rerun(command: str, notebook: nbformat.NotebookNode) -> nbformat.NotebookNo
 
 
 @contextmanager
-def _this_python() -> Iterator[str]:
-    """Name of a kernel that is this very Python; others of that name may lie on Jupyter's path."""
+def _this_python() -> Iterator[tuple[str, Path]]:
+    """Name of a kernel that is this very Python, and a folder that is there as long as it is.
+
+    Others of that name may lie on Jupyter's path.
+    """
     with tempfile.TemporaryDirectory(prefix="convexlib-kernel-") as folder:
         kernel = Path(folder, "kernels", "python3")
         kernel.mkdir(parents=True)
@@ -248,7 +242,7 @@ def _this_python() -> Iterator[str]:
         before = os.environ.get("JUPYTER_PATH")
         os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, before]))
         try:
-            yield kernel.name
+            yield kernel.name, Path(folder)
         finally:
             if before is None:
                 del os.environ["JUPYTER_PATH"]

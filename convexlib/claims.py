@@ -139,7 +139,8 @@ class Claim(_Entry):
     """What a paper says, where, and the tests that it must pass here, all of them.
 
     `page` is the notebook that shows what it is about, `needs` what a study must have for it to be
-    tested. `finding` is the sentence that the page begins with, by the verdict, where it does.
+    tested; `ours` says that the test, or what it asks, is not the paper's. `finding` is the
+    sentence that the page begins with, by the verdict, where it does.
     """
 
     id: str = Field(pattern=r"^[a-z0-9-]+$")
@@ -148,6 +149,7 @@ class Claim(_Entry):
     says: str
     page: str
     needs: str
+    ours: bool = False
     finding: Finding | None = None
     tests: tuple[Test, ...] = Field(min_length=1)
 
@@ -335,9 +337,9 @@ _NAMES = {
     "lda shuffled": "discriminant analysis of made-up classes",
     "rsa": "RSA",
     "probed": "probed accuracy",
-    "held_out_convexity": "convexity, held out",
-    "held_out_odd_one_out": "accuracy, held out",
-    "other_half_odd_one_out": "accuracy, other judgments",
+    "held_out_convexity": "held-out convexity",
+    "held_out_odd_one_out": "held-out accuracy",
+    "other_half_odd_one_out": "accuracy on other judgments",
     "made_up_convexity": "convexity of made-up classes",
     VARIANTS[1]: "fine-tuned",
 }

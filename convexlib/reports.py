@@ -4,7 +4,7 @@ import base64
 import gzip
 import html
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from string import Formatter
 
@@ -68,8 +68,13 @@ def by_verdict(study: Study, *, where: str = "", opened: Collection[str] = (HOLD
     opened : collection of str
         Verdicts whose fold is open.
     """
-    known = claims.of(study).verdicts.set_index("claim")["verdict"]
-    folds = []
+    found = claims.of(study).verdicts.set_index("claim")
+    known, folds = found["verdict"], []
+
+    def hangs_on(claim: Claim) -> str:
+        said = _hangs_on(claim, found.loc[claim.id])
+        return f"<br><span class='paper'>{html.escape(said)}</span>" if said else ""
+
     for verdict in VERDICTS:
         told = [claim for claim in claims.ledger().claims if known[claim.id] == verdict]
         sign = f"<span class='verdict {_css(verdict)}' aria-hidden='true'>{SIGNS[verdict]}</span>"
@@ -77,14 +82,17 @@ def by_verdict(study: Study, *, where: str = "", opened: Collection[str] = (HOLD
         state = " open" if verdict in opened else ""
         if told:
             page = f"{where}what_holds.html"
-            folds.append(f"<details{state}>{head}{_linked(told, page)}</details>")
+            folds.append(f"<details{state}>{head}{_linked(told, page, hangs_on)}</details>")
     return HTML(f"<div class='by-verdict'>{''.join(folds)}</div>")
 
 
-def _linked(told: Iterable[Claim], page: str) -> str:
+def _linked(
+    told: Iterable[Claim], page: str, hangs_on: Callable[[Claim], str] = lambda _: ""
+) -> str:
     each = (
         f"<li><a href='{page}#{claim.id}'>{html.escape(claim.says)}</a> "
-        f"<span class='paper'>{html.escape(claim.paper)}</span></li>"
+        f"<span class='paper'>{html.escape(claim.paper)}{', a test of ours' * claim.ours}</span>"
+        f"{hangs_on(claim)}</li>"
         for claim in told
     )
     return f"<ul>{''.join(each)}</ul>"
@@ -99,24 +107,33 @@ def _verb(verdict: str, n: int) -> str:
 def sureness(study: Study) -> HTML:
     """How many verdicts stand whatever setting is taken and from other seeds, in sentences."""
     found, by_run = claims.of(study).verdicts.set_index("claim"), _by_run(study)
-    tried = found[found.index.isin(settings(study)["claim"])]
+    tried = found[found.index.isin(_tried(study))]
     decided = tried[tried["verdict"].isin([HOLDS, FAILS])]
     sure = (decided["unsure"] == "").sum()
     n_turned, n_null = (found["turned"] != "").sum(), _by_null(found).sum()
-    reasons = [
-        f"{n} {'is' if n == 1 else 'are'} so because {why}"
-        for n, why in (
-            (n_turned, "another setting gives the opposite"),
-            (n_null, "they hold for shuffled labels, too"),
-        )
-        if n
-    ]
+    reasons = " and ".join(
+        [f"for {n_turned} another setting gives the opposite"] * bool(n_turned)
+        + [f"{n_null} {_verb(HOLDS, n_null)} for shuffled labels, too"] * bool(n_null)
+    )
     return HTML(
         f"<p>{len(decided)} of the claims that hold or fail were judged by other settings, too; "
         f"{sure} {'does' if sure == 1 else 'do'} so by all of them. "
-        + (f"Of the undecided, {' and '.join(reasons)}. " if reasons else "")
+        + (f"Of the undecided, {reasons}. " if reasons else "")
         + f"{'' if by_run.empty else _of_runs(by_run)}</p>"
     )
+
+
+def _tried(study: Study) -> set[str]:
+    """Claims that were judged by another setting that could give the opposite."""
+    own = study.file.measures
+    alike = [
+        name
+        for name, other in study.variations.items()
+        if (other.file.measures.pairs, other.file.measures.labels) == (own.pairs, own.labels)
+    ]
+    rows = claims.of(study).rows
+    rows = rows[rows["setting"].isin(alike) & (rows["verdict"] != MISSING)]
+    return {*rows["claim"]}
 
 
 def _by_null(verdicts: pd.DataFrame) -> pd.Series:
@@ -140,7 +157,8 @@ def finding(study: Study, page: str) -> HTML:
             about, rows = _of_claim(claim, found)
             if about["verdict"] != MISSING:
                 sentence = getattr(claim.finding, about["verdict"]).format(**study.stimuli.WORDS)
-                numbers = " ".join([_numbers(claim, rows, most=2), *_caveats(claim, about)])
+                hangs_on = _turns(about), *_caveats(claim, about)
+                numbers = " ".join(filter(None, [_numbers(claim, rows, most=2), *hangs_on]))
                 said.append(f"{html.escape(sentence)} <span>{numbers}</span>")
     return opening(" ".join(said) or NOTHING)
 
@@ -152,13 +170,17 @@ def of_study(study: Study) -> HTML:
     n_concepts = len({*judged.concept.codes[judged.shown].tolist()})
     n_more = sum(len(each.triplets) for each in judged.sets.values()) - len(first.triplets)
     made = "" if first.method == CHOSEN else f", derived from people's {first.method},"
-    more = f", and {n_more:,} more about other things" if n_more else ""
+    more = f", and {n_more:,} more are in {_other_sets(len(judged.sets) - 1)}" if n_more else ""
     return opening(
         f"{len(first.triplets):,} choices of the odd one out of three{made} say how people see "
         f"{n_concepts:,} {words['concepts']}{more}. {tables.n_models(study)} kinds of models are "
         f"asked the same; the convexity of {judged.categories.shape[1]} {words['categories']} is "
         f"measured among {len(judged.shown):,} images."
     )
+
+
+def _other_sets(n: int) -> str:
+    return "another set of judgments" if n == 1 else f"{n} other sets of judgments"
 
 
 def of_three(study: Study) -> HTML:
@@ -197,7 +219,7 @@ def of_several(several: Sequence[Study]) -> HTML:
     counted += [
         (opposite, f"{_verb(HOLDS, opposite)} in one and {_verb(FAILS, opposite)} in another")
     ]
-    counted += [(rest, f"{'is' if rest == 1 else 'are'} decided in some alone")]
+    counted += [(rest, f"{'is' if rest == 1 else 'are'} decided in one and not in another")]
     said = ", ".join(f"{n} {words}" for n, words in counted)
     every = claims.ledger().claims
     lists = [
@@ -220,7 +242,8 @@ def cards(several: Sequence[Study]) -> HTML:
     for study in several:
         where = f"{study.name}/notebooks/"
         head = f"<h3><a href='{study.name}/index.html'>{html.escape(study.file.title)}</a></h3>"
-        about = f"{of_study(study).data}{by_verdict(study, where=where, opened=()).data}"
+        told = of_study(study).data, of_untrained(study).data
+        about = "".join([*told, by_verdict(study, where=where, opened=()).data])
         found.append(f"<section>{head}{about}</section>")
     return HTML(f"<div class='studies'>{''.join(found)}</div>")
 
@@ -276,7 +299,7 @@ def of_aligned_convexity(study: Study) -> HTML:
     """What learning from a teacher adds to convexity, and what of it is due to people."""
     gains = tables.outcome_gains(study)
     gains = gains[gains["about"] == "convexity"].set_index(["outcome", "difference"])
-    said = []
+    words, said = study.stimuli.WORDS, []
     for outcome in gains.index.unique("outcome"):
         known = gains.loc[outcome]
         if {"aligned minus pretrained", "aligned minus unaligned"} <= {*known.index}:
@@ -284,9 +307,11 @@ def of_aligned_convexity(study: Study) -> HTML:
                 _estimate(known.loc[f"aligned minus {other}"])
                 for other in ("pretrained", "unaligned")
             )
-            said.append(f"{outcome}: {added}, of which {due} more than in unaligned students.")
-    words = "Learning from the teacher changes convexity at the last layer by, "
-    return HTML(f"<p>{html.escape(words + ' '.join(said))}</p>" if said else "")
+            said.append(
+                f"The convexity of {words[outcome]} at the last layer changes by {added} in "
+                f"aligned students; beyond what it changes in unaligned ones, by {due}."
+            )
+    return HTML(f"<p>{html.escape(' '.join(said))}</p>" if said else "")
 
 
 def of_pairs(kept: pd.DataFrame) -> HTML:
@@ -303,7 +328,14 @@ def of_pairs(kept: pd.DataFrame) -> HTML:
         else f"{called(source)} models in {rows.min():.0%} to {rows.max():.0%}"
         for source, rows in kept.groupby("source", sort=False)["value"]
     ]
-    return HTML(f"<p>Over these pairs, {', '.join(ends)}.</p>" if ends else "")
+    of_people = kept.loc[kept["source"] == tables.PEOPLE, "value"]
+    others = kept.loc[kept["source"] != tables.PEOPLE, "value"]
+    turn = ""
+    if of_people.min() > others.max():
+        turn = " So people keep each of them together more often than models do."
+    elif of_people.max() < others.min():
+        turn = " So people keep each of them together less often than models do."
+    return HTML(f"<p>Over these pairs, {', '.join(ends)}.{turn}</p>" if ends else "")
 
 
 def of_disagreement(study: Study) -> HTML:
@@ -463,11 +495,11 @@ def _numbers(claim: Claim, rows: pd.DataFrame, most: int = _MOST_NUMBERS) -> str
     text = f"Published: {', '.join(f'{p:.2f}' for p in published)}. " if published else ""
     if len(rows) <= most:
         told = _told_apart(claim.tests)
-        each = [
-            f"{', '.join(filter(None, [told[row.test], row.part]))} "
-            f"{_estimate(row, claim.tests[row.test].margin)}".strip()
-            for row in rows.itertuples()
-        ]
+        each = []
+        for row in rows.itertuples():
+            test = claim.tests[row.test]
+            name = ", ".join(filter(None, [told[row.test], row.part])) or _asked(test)
+            each.append(f"{name} {_estimate(row, test.margin)}")
         return f"{text}Here: {'; '.join(each)}."
     counts = rows["verdict"].value_counts()
     passing = "passes" if counts.get(HOLDS) == 1 else "pass"  # a number, and no claim
@@ -487,25 +519,28 @@ def _told_apart(tests: Sequence[Test]) -> list[str]:
 
 
 def _estimate(row: object, margin: float = np.nan) -> str:
-    """A number with its interval; with three digits where two hide on which side of 0 or of the
+    """A number with its interval; with more digits where two hide on which side of 0 or of the
     margin one of them lies."""
     estimate = Estimate(row.value, row.ci_low, row.ci_high)
-    hidden = any(
-        round(number, 2) == round(limit, 2) and number != limit
-        for number in estimate[:3]
-        for limit in (0.0, margin, -margin)
-    )
-    return format(estimate, ".3f" if hidden else ".2f")
+    for digits in (2, 3, 4):
+        hidden = any(
+            round(number, digits) == round(limit, digits) and number != limit
+            for number in estimate[:3]
+            for limit in (0.0, margin, -margin)
+        )
+        if not hidden:
+            break
+    return format(estimate, f".{digits}f")
 
 
 def _hangs_on(claim: Claim, about: pd.Series) -> str:
     """Which settings change the verdict, and what it rests on."""
-    said = []
-    if about["turned"]:
-        said.append(f"It turns with: {about['turned']}.")
-    if about["unsure"]:
-        said.append(f"Not sure with: {about['unsure']}.")
-    return " ".join([*said, *_caveats(claim, about)])
+    unsure = f"It is undecided with: {about['unsure']}." if about["unsure"] else ""
+    return " ".join(filter(None, [_turns(about), unsure, *_caveats(claim, about)]))
+
+
+def _turns(about: pd.Series) -> str:
+    return f"Other settings give the opposite: {about['turned']}." if about["turned"] else ""
 
 
 def _caveats(claim: Claim, about: pd.Series) -> list[str]:
@@ -584,7 +619,9 @@ def _cell(claim: Claim, verdicts: Verdicts) -> str:
     known = verdicts.verdicts.set_index("claim")["verdict"]
     verdict = known.get(claim.id, MISSING)
     sign = f"<span class='verdict {_css(verdict)}' title='{verdict}' aria-hidden='true'>"
-    return f"<td>{sign}{SIGNS[verdict]}</span><span class='unseen'>{verdict}</span></td>"
+    study = html.escape(verdicts.about["title"], quote=True)
+    said = f"{SIGNS[verdict]}</span><span class='unseen'>{verdict}</span>"
+    return f"<td data-study='{study}'>{sign}{said}</td>"
 
 
 def _details(claim: Claim, found: Verdicts, where: str) -> str:
@@ -599,7 +636,9 @@ def _details(claim: Claim, found: Verdicts, where: str) -> str:
             items = "".join(_item(row, test.margin) for row in of_test.itertuples())
             lines.append(f"{_expected(test)}<ul>{items}</ul>")
         over = {claims.ledger().numbers[test.table].over for test in claim.tests}
-        lines.append(f"Brackets are 95 % intervals for {' and '.join(sorted(over))}.")
+        lines.append(
+            f"Brackets are 95 % intervals for {' and '.join(sorted(over))}, of which n are here."
+        )
         lines.append(_hangs_on(claim, about) if is_tested else "")
     shown = (
         f" Shown on the page <a href='{where}{claim.page}.html'>{html.escape(_title(claim.page))}"
@@ -633,18 +672,28 @@ def _expected(test: Test) -> str:
         "within": f"an interval between {MINUS}{margin} and {margin}",
         "beyond": f"{margin} or more away from 0, by an interval that leaves out 0",
     }[test.kind]
-    told = {key: called(value) for key, value in {**test.of, **test.where}.items()}
-    parts = [
-        part.format_map(told)
-        for part in claims.ledger().numbers[test.table].says.split("|")
-        if all(told.get(name) for _, name, _, _ in Formatter().parse(part) if name)
-    ]
-    which = f", of each {' and '.join(test.each)}" if test.each else ""
-    which += f", of one {' and '.join(test.any)} at least" if test.any else ""
+    which = f", for each {' and '.join(map(_word, test.each))}" if test.each else ""
+    which += f", for at least one {' and '.join(map(_word, test.any))}" if test.any else ""
     published = f" Published: {test.published:.2f}." if test.published is not None else ""
     first = "First, that it speaks of anything: " if test.premise else ""
-    what = html.escape(_first_upper(", ".join(parts)) + which)
+    what = html.escape(_first_upper(_asked(test)) + which)
     return f"{first}<em>{what}</em> should be {wanted}.{published}"
+
+
+def _asked(test: Test) -> str:
+    """What the number of a test is, in words."""
+    told = {key: called(value) for key, value in {**test.of, **test.where}.items()}
+    parts = claims.ledger().numbers[test.table].says.split("|")
+    return ", ".join(
+        part.format_map(told)
+        for part in parts
+        if all(told.get(name) for _, name, _, _ in Formatter().parse(part) if name)
+    )
+
+
+def _word(column: str) -> str:
+    words = {"source": "set fitted to", "target": "set judged on", "against": "another"}
+    return (words | {"judgments": "set of judgments"}).get(column, column)
 
 
 def settings(study: Study) -> pd.DataFrame:

@@ -1372,7 +1372,7 @@ def training_summary(study: Study) -> pd.DataFrame:
     grouped = training(study).groupby(keys, sort=False)
     names = {"mean": "test score", "min": "lowest", "max": "highest"}
     found = grouped["test_score"].agg([*names]).rename(columns=names)
-    undistorted = grouped["undistorted_score"].mean().rename("undistorted")
+    undistorted = grouped["undistorted_score"].mean().rename("without jitter")
     return found.join(undistorted.dropna(), how="left").dropna(axis=1, how="all").reset_index()
 
 

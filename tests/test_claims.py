@@ -498,12 +498,12 @@ def test_a_sentence_has_the_numbers_and_what_they_hang_on() -> None:
     run = a_run(verdict=HOLDS)
     said = reports._said(claim, run)
     assert "**Holds:**" in said
-    assert "Published: 0.91. Here: 0.50 [0.40, 0.60]." in said
+    assert "Here: change of convexity by fine-tuning 0.50 [0.40, 0.60]." in said
     of_two = EACH | {"where": {"measure": "odd_one_out"}, "above": 0.02}
     two = reports._told_apart(a_claim(EACH | {"above": 0.02}, of_two).tests)
     assert two == ["convexity", "accuracy"]
     run.verdicts[["verdict", "turned"]] = UNDECIDED, "5 neighbours"
-    assert "It turns with: 5 neighbours." in reports._said(claim, run)
+    assert "Other settings give the opposite: 5 neighbours." in reports._said(claim, run)
     run.verdicts[["verdict", "turned", "null", "joined"]] = HOLDS, "", HOLDS, FAILS
     said = reports._said(claim, run)
     assert "It holds for shuffled labels, too" in said

@@ -56,9 +56,8 @@ def test_what_holds_for_shuffled_labels_is_not_said_without_that(
     run.verdicts[["own", "null"]] = HOLDS
     monkeypatch.setattr(claims, "of", lambda _: run)
     assert "says nothing of people" in reports.finding(study, "concept_space").data
-    assert (
-        f"{len(run.verdicts)} are so because they hold for shuffled" in reports.sureness(study).data
-    )
+    said = reports.sureness(study).data
+    assert f"{len(run.verdicts)} hold for shuffled labels, too" in said
 
 
 def test_what_cannot_be_tested_is_said(
@@ -97,7 +96,7 @@ def test_studies_agree_where_their_verdicts_are_the_same(
     said = reports.of_several([study, other]).data
     assert f"Of {n - 1} claims" in said  # one that one alone can test
     assert f"{n - 4} hold in all, 0 fail in all, 0 are undecided in all, 2 hold in one" in said
-    assert "2 hold in one and fail in another, 1 is decided in some alone" in said
+    assert "2 hold in one and fail in another, 1 is decided in one and not" in said
     holding = said.partition("What holds in every study")[2]
     assert len(re.findall(r"href='across.html#", holding)) == n - 4
     assert "What fails" not in said

@@ -4,7 +4,6 @@ Without a model it is that of the README, with one that of the page *Your model 
 """
 
 import sys
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 
@@ -12,23 +11,24 @@ import convexlib as cv
 from convexlib.store import ROOT
 
 BOTH = ["convexity", "odd_one_out"]
+README = ROOT / "book" / "images" / "layer_curves.svg"
+OF_A_MODEL = ROOT / "book" / "images" / "new_model.html"
 
 
-def draw(path: Path, models: list[str]) -> None:
+def draw(models: list[str]) -> None:
     """Layer curves of the colour study, a line a family, or a line a model where some are named."""
     study = cv.begin("colors", models=models)
     if models:
         means = cv.tables.layer_means(study).query("space == 'original' and measure in @BOTH")
         figure = cv.figures.curves(means, baselines=cv.tables.baselines(study))
-    else:
-        means = cv.tables.by_family(study).query("measure in @BOTH")
-        units = ["family", "variant"]
-        figure = cv.figures.curves(means, row="", units=units, xlabel="depth, in thirds")
+        OF_A_MODEL.write_text(cv.figures.html(figure) + "\n", encoding="utf-8")
+        return
+    means = cv.tables.by_family(study).query("measure in @BOTH")
+    units = ["family", "variant"]
+    figure = cv.figures.curves(means, row="", units=units, xlabel="depth, in thirds")
     with plt.rc_context({"svg.hashsalt": "convexlib"}):
-        figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
-    print(f"{path}: {figure.alt}")
+        figure.savefig(README, bbox_inches="tight", metadata={"Date": None})
 
 
 if __name__ == "__main__":
-    models = sys.argv[1:]
-    draw(ROOT / "book" / "images" / ("new_model.svg" if models else "layer_curves.svg"), models)
+    draw(sys.argv[1:])
