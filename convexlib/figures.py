@@ -746,16 +746,16 @@ def verdicts(table: pd.DataFrame, *, signs: Mapping[str, str]) -> Figure:
     ax.set(xlabel="", ylabel="")
     ax.set_yticks(np.arange(len(wide)) + 0.5, [str(name).replace("-", " ") for name in wide.index])
     ax.set_xticks(np.arange(wide.shape[1]) + 0.5, [*wide.columns])
-    ax.tick_params(axis="x", rotation=55, bottom=False)
+    ax.tick_params(axis="x", rotation=90 if _is_narrow() else 55, bottom=False)
     for label in ax.get_xticklabels():
-        label.set_horizontalalignment("right")
-        label.set_rotation_mode("anchor")
+        label.set(ha="right", va="center", rotation_mode="anchor")
     handles = [
         Line2D([], [], marker="s", linestyle="none", color=color, markeredgecolor="0.4", label=name)
         for name, color in zip(order, palette, strict=False)
         if name in set(table["verdict"])
     ]
-    figure.legend(handles=handles, ncols=len(handles), loc="outside lower center")
+    ncols = 2 if _is_narrow() else len(handles)
+    figure.legend(handles=handles, ncols=ncols, loc="outside lower center")
     counts = table.groupby("setting", sort=False)["verdict"].value_counts().unstack(fill_value=0)
     said = [
         f"{setting}: " + ", ".join(f"{n} {name}" for name, n in row.items() if n)

@@ -2,7 +2,7 @@
 
     python tools/stability.py colors "seeds 3 to 5" --seeds 3 4 5
     ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
-        python tools/stability.py colors "AVX2"
+        python tools/stability.py colors "AVX2 instructions"
 
 Models are trained anew in a store of their own, and the verdicts go to published/<study>. Claims of
 AligNet are left out, and other settings are not tried.
