@@ -374,11 +374,15 @@ def build(source: Path, folder: Path) -> None:
 
 
 def _mend(site: Path) -> None:
-    """Take from pages a script of icons that fonts have, too, a second h1, and a wrong role."""
+    """Take from pages a script of icons that fonts have, too, a second h1, and a wrong role.
+
+    Tables, which can be wider than a phone, can be scrolled by keys.
+    """
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         text = _PRINTED_TITLE.sub(r"\1<p>\2</p>", _ICON_SCRIPT.sub("", text))
         text = text.replace('role="list" class="citation-list"', 'class="citation-list"')
+        text = text.replace('<table class="table"', '<table tabindex="0" class="table"')
         page.write_text(text, encoding="utf-8")
     for script in site.rglob("fontawesome.js*"):
         script.unlink()

@@ -1443,7 +1443,7 @@ def shown(
     return pd.DataFrame([of_line for of_line in cells if len(of_line) > 1]).fillna("")
 
 
-def thumbnail(image: np.ndarray | Image.Image, size: int = 175) -> np.ndarray:
+def thumbnail(image: np.ndarray | Image.Image, size: int = 128) -> np.ndarray:
     """An image in colours, of at most as many pixels on a side."""
     small = Image.fromarray(np.asarray(image)).convert("RGB")
     small.thumbnail((size, size))

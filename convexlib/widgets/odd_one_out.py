@@ -25,7 +25,7 @@ _KEPT_FIRST = ((1, 2, 0), (0, 2, 1), (0, 1, 2))  # of each odd one: the pair tha
 _STILL = 8  # threes that are seen without scripts
 _LARGE = 64  # pixels, from which on a picture is a photograph, which may lose a little
 _SIZES = (175, 144, 112, 96, 64)  # pixels, to be tried until all pictures are small enough
-_ROOM = 250_000  # characters, of all pictures
+_ROOM = 200_000  # characters, of all pictures
 _OTHER_COLORS = ("#CC79A7", "#56B4E9", "#E69F00", "#8C564B")
 _HOW = {
     data.RATED: "Nobody was asked just this: people rated how alike two are, and the choices "
@@ -236,7 +236,7 @@ def _some(study: Study, threes: np.ndarray, odd: np.ndarray) -> pd.DataFrame:
         {
             "three": number,
             "name": names[row].replace("_", " "),
-            "image": None if images is None else tables.thumbnail(images[row], _SIZES[0]),
+            "image": None if images is None else tables.thumbnail(images[row]),
             "source": tables.PEOPLE,
             "share": n / counts.sum(),
         }
