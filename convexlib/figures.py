@@ -170,8 +170,9 @@ def _styled_once(group: re.Match[str]) -> str:
 
 def _as_webp(picture: re.Match[str]) -> str:
     """A picture of fewer bytes: the very same, or of a photograph one that looks the same."""
-    image = Image.open(BytesIO(base64.b64decode(picture[1])))
-    kinds = [{"lossless": True}] + [{"quality": 85}] * (min(image.size) > _SMALL)
+    image = Image.open(BytesIO(base64.b64decode(picture[1]))).convert("RGBA")
+    is_photograph = min(image.size) > _SMALL and image.getextrema()[3][0] == 255  # no drawing
+    kinds = [{"lossless": True}] + [{"quality": 85}] * is_photograph
     files = [BytesIO() for _ in kinds]
     for file, kind in zip(files, kinds, strict=True):
         image.save(file, "WEBP", method=6, **kind)
