@@ -484,12 +484,6 @@ def _write(folder: Path, *, study: Study, claims: Ledger, measures: Any) -> None
         rows[name] = evaluate(other, varied)
     by_setting = pd.DataFrame({name: verdicts(found) for name, found in rows.items()})
     by_setting = by_setting.reindex([claim.id for claim in claims.claims])
-    kinds = {}
-    for name, other in study.variations.items():
-        if other.file.measures.pairs != study.file.measures.pairs:
-            kinds[name] = "joined"
-        elif other.file.measures.labels != study.file.measures.labels:
-            kinds[name] = "null"
     about = {
         "study": study.name,
         "title": study.file.title,
@@ -500,8 +494,19 @@ def _write(folder: Path, *, study: Study, claims: Ledger, measures: Any) -> None
     }
     every = pd.concat([found.assign(setting=name) for name, found in rows.items()])
     against_chance = {claim.id for claim in claims.claims if claim.needs_more_than_chance}
-    found = settled(by_setting, kinds, against_chance=against_chance)
+    found = settled(by_setting, kinds(study), against_chance=against_chance)
     Verdicts(every, found, _to_compare(study), about).save(folder)
+
+
+def kinds(study: Study) -> dict[str, str]:
+    """Of the settings that ask something else, and give no verdict its opposite: joined or null."""
+    own, found = study.file.measures, {}
+    for name, other in study.variations.items():
+        if other.file.measures.pairs != own.pairs:
+            found[name] = "joined"
+        elif other.file.measures.labels != own.labels:
+            found[name] = "null"
+    return found
 
 
 def _to_compare(study: Study) -> pd.DataFrame:

@@ -125,12 +125,7 @@ def sureness(study: Study) -> HTML:
 
 def _tried(study: Study) -> set[str]:
     """Claims that were judged by another setting that could give the opposite."""
-    own = study.file.measures
-    alike = [
-        name
-        for name, other in study.variations.items()
-        if (other.file.measures.pairs, other.file.measures.labels) == (own.pairs, own.labels)
-    ]
+    alike = study.variations.keys() - claims.kinds(study).keys()
     rows = claims.of(study).rows
     rows = rows[rows["setting"].isin(alike) & (rows["verdict"] != MISSING)]
     return {*rows["claim"]}
@@ -437,9 +432,13 @@ def fold(words: str, folded: pd.DataFrame | Mapping[str, pd.DataFrame], *, note:
 def _named(cell: object) -> object:
     """Families and variants by what they are called; names of models, which have dashes, as they
     are."""
+    return _short().sub(lambda found: called(found[0]), cell) if isinstance(cell, str) else cell
+
+
+@cache
+def _short() -> re.Pattern[str]:
     known = "|".join([*families.known(), VARIANTS[1]])
-    word = rf"(?<![\w-])({known})(?![\w-])"
-    return re.sub(word, lambda found: called(found[0]), cell) if isinstance(cell, str) else cell
+    return re.compile(rf"(?<![\w-])({known})(?![\w-])")
 
 
 def _two_digits(value: float) -> str:

@@ -498,7 +498,8 @@ def test_a_sentence_has_the_numbers_and_what_they_hang_on() -> None:
     run = a_run(verdict=HOLDS)
     said = reports._said(claim, run)
     assert "**Holds:**" in said
-    assert "Here: change of convexity by fine-tuning 0.50 [0.40, 0.60]." in said
+    here = "Here: change of convexity by fine-tuning 0.50 [0.40, 0.60]."
+    assert f"Published: 0.91. {here}" in said
     of_two = EACH | {"where": {"measure": "odd_one_out"}, "above": 0.02}
     two = reports._told_apart(a_claim(EACH | {"above": 0.02}, of_two).tests)
     assert two == ["convexity", "accuracy"]
